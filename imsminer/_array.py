@@ -1,0 +1,100 @@
+"""The only module that knows array libraries other than NumPy.
+
+Arrays decide which code runs: plain arrays follow scikit-learn's
+``array_api_dispatch`` switch, NumPy arrays go to numba kernels, anything else to the
+array-API (``_xp``) kernels.
+"""
+
+from types import ModuleType
+from typing import Any
+
+import array_api_compat
+import numpy as np
+
+from imsminer._sklearn_compat import get_namespace
+
+__all__ = [
+    "check_same_namespace",
+    "device_of",
+    "is_numpy",
+    "namespace_name",
+    "namespace_of",
+    "to_numpy",
+]
+
+
+def namespace_of(*arrays: Any) -> ModuleType:
+    """Return the array namespace to compute in, as ``array_api_dispatch`` allows.
+
+    With dispatch off this is NumPy's for every input, as in scikit-learn.
+    """
+    xp, _ = get_namespace(*arrays)
+    return xp
+
+
+def is_numpy(xp: ModuleType) -> bool:
+    """Whether `xp` is NumPy or one of its wrappers."""
+    return array_api_compat.is_numpy_namespace(xp) or xp is np
+
+
+def namespace_name(xp: ModuleType) -> str:
+    """Short name of an array namespace, such as ``"numpy"`` or ``"torch"``."""
+    name = xp.__name__.removeprefix("sklearn.externals.")
+    return name.removeprefix("array_api_compat.").split(".")[0]
+
+
+def device_of(array: Any) -> Any:
+    """Device of an array; ``None`` for NumPy, where there is no choice."""
+    if isinstance(array, np.ndarray):
+        return None
+    return array_api_compat.device(array)
+
+
+def to_numpy(array: Any) -> np.ndarray:
+    """Copy an array of any library to the host as NumPy; NumPy passes through."""
+    if isinstance(array, np.ndarray):
+        return array
+    if array_api_compat.is_cupy_array(array):
+        return array.get()
+    if array_api_compat.is_torch_array(array):
+        return array.detach().cpu().numpy()
+    if array_api_compat.is_array_api_obj(array):
+        device = array_api_compat.device(array)
+        if str(device) not in ("cpu", "CPU_DEVICE", "None"):
+            xp = array_api_compat.array_namespace(array)
+            cpu = xp.__array_namespace_info__().default_device()
+            array = array_api_compat.to_device(array, cpu)
+        return np.asarray(array)
+    return np.asarray(array)
+
+
+def check_same_namespace(estimator: Any, method: str, fitted: Any, X: Any) -> None:
+    """Raise when `X` lives in another array library than the fitted attribute.
+
+    Parameters
+    ----------
+    estimator : estimator
+        For its name in the message.
+    method : str
+        The method that received `X`, for the message.
+    fitted : array
+        An array attribute that ``fit`` has set.
+    X : array
+        The input of `method`.
+
+    Raises
+    ------
+    ValueError
+        When the two libraries differ.
+    """
+    fitted_name = namespace_name(namespace_of(fitted))
+    found = namespace_name(namespace_of(X))
+    if fitted_name != found:
+        name = type(estimator).__name__
+        message = (
+            f"Inputs passed to {name}.{method}() must use the same namespace and the "
+            f"same device as those passed to fit(): fit() received {fitted_name}, "
+            f"{method}() received {found}. Convert X with {fitted_name}.asarray, or "
+            f"fit {name} again."
+        )
+        raise ValueError(message)

@@ -1,0 +1,1 @@
+"""Spectra, chunks, m/z axes and the passes over them."""

@@ -1,0 +1,101 @@
+"""A bounded piece of a dataset, and the kernels that turn one into another."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import joblib
+import numpy as np
+
+__all__ = ["ChunkKernel", "SpectrumChunk", "kernel_fingerprint"]
+
+
+@dataclass(frozen=True, slots=True)
+class SpectrumChunk:
+    """Consecutive spectra of one run, as arrays.
+
+    Parameters
+    ----------
+    rows : ndarray of int64, shape (n,)
+        Positions of these spectra in the :class:`Spectra` that is iterated.
+    coordinates : ndarray of int, shape (n, 3)
+        x, y, z of each pixel, as the file says.
+    intensity : ndarray, shape (n, n_mz) or (n_points,)
+        Two-dimensional on a shared axis; for spectra with an axis each, the points of
+        all spectra one after the other.
+    mz : ndarray of float64, shape (n_mz,) or (n_points,)
+        The shared axis, or the m/z of every point.
+    indptr : ndarray of int64, shape (n + 1,), or None
+        Where each spectrum starts and ends in the flat arrays; `None` on a shared
+        axis.
+    run : str
+        The run that all of these spectra belong to.
+    profile : bool
+        Whether the points sample a profile (else they are centroids).
+
+    Notes
+    -----
+    The arrays may be read-only views of a mapped file: a kernel writes into new ones.
+    """
+
+    rows: np.ndarray
+    coordinates: np.ndarray
+    intensity: Any
+    mz: Any
+    indptr: Any = None
+    run: str = ""
+    profile: bool = True
+
+    @property
+    def is_ragged(self) -> bool:
+        """Whether each spectrum has m/z values of its own."""
+        return self.indptr is not None
+
+    @property
+    def n_spectra(self) -> int:
+        """Number of spectra."""
+        return self.rows.shape[0]
+
+    def spectrum(self, i: int) -> tuple[Any, Any]:
+        """Return m/z and intensity of the `i`-th spectrum of the chunk."""
+        if self.indptr is None:
+            return self.mz, self.intensity[i]
+        start, stop = int(self.indptr[i]), int(self.indptr[i + 1])
+        return self.mz[start:stop], self.intensity[start:stop]
+
+    def replace(self, **changes: Any) -> "SpectrumChunk":
+        """Return a chunk with some fields exchanged."""
+        return dataclasses.replace(self, **changes)
+
+
+class ChunkKernel:
+    """One lazy step over spectra: takes a chunk and returns a chunk.
+
+    Subclasses are module-level frozen dataclasses, so that they pickle and their
+    fields are the whole of their state. They may change intensities and m/z values,
+    never the number or order of spectra.
+    """
+
+    version: ClassVar[int] = 1
+    """Raised whenever the same state gives another result than before."""
+
+    moves_mz: ClassVar[bool] = False
+    """Whether the step changes the m/z values of ragged spectra."""
+
+    def __call__(self, chunk: SpectrumChunk) -> SpectrumChunk:
+        raise NotImplementedError
+
+    def transform_axis(self, mz: np.ndarray) -> np.ndarray:
+        """Return what the step makes of a shared axis; the same, unless overridden."""
+        return mz
+
+
+def kernel_fingerprint(kernel: ChunkKernel) -> str:
+    """Hash a kernel by class, version and the content of its fields."""
+    kind = type(kernel)
+    state = {
+        field.name: getattr(kernel, field.name)
+        for field in dataclasses.fields(kernel)  # type: ignore[arg-type]
+    }
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    return joblib.hash((name, kernel.version, state))

@@ -1,0 +1,629 @@
+"""Spectra: the lazy, ordered collection of spectra that steps read and return."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import joblib
+import numpy as np
+import pandas as pd
+
+from imsminer.core.chunk import ChunkKernel, SpectrumChunk, kernel_fingerprint
+from imsminer.core.source import ArraySource, ConcatSource, Source, run_table
+
+__all__ = ["Spectra", "Spectrum", "concatenate", "pixel_index"]
+
+#: Chunks of a few megabytes stay in the processor's cache; larger ones are slower.
+CHUNK_BYTES = 4 * 2**20
+
+
+class Spectrum(NamedTuple):
+    """One spectrum: m/z (float64) and intensity."""
+
+    mz: np.ndarray
+    intensity: np.ndarray
+
+
+class Spectra:
+    """A lazy sequence of mass spectra, one per pixel.
+
+    Nothing is read until someone iterates. Rows are selected and steps are queued
+    without a copy; a pass reads the rows chunk by chunk and applies the queue.
+
+    Made by :class:`imsminer.ImzMLReader`, :meth:`from_arrays` and
+    :func:`concatenate`, not by its constructor.
+
+    Attributes
+    ----------
+    shape : tuple
+        ``(n_pixels, n_mz)``; `n_mz` is `None` when each pixel has an axis of its own.
+    mz : ndarray of float64, shape (n_mz,), or None
+        The axis that all spectra share.
+    coordinates : ndarray of int, shape (n_pixels, 3)
+        x, y, z of each pixel, as the file says.
+    pixels : DataFrame
+        One row per pixel: `run`, `x`, `y`, `z`, and whatever you add to it.
+    runs : DataFrame
+        One row per run: path, polarity, mode, spectrum type, pixel size in µm, …
+    peaks : DataFrame or None
+        Peaks that a `PeakPicker` attached.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imsminer import Spectra
+    >>> spectra = Spectra.from_arrays(np.ones((3, 4)), mz=[100.0, 100.1, 100.2, 100.3])
+    >>> spectra.shape
+    (3, 4)
+    >>> spectra[1].intensity
+    array([1., 1., 1., 1.])
+    >>> spectra[[True, False, True]].shape
+    (2, 4)
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        rows: np.ndarray | None = None,
+        queue: tuple[ChunkKernel, ...] = (),
+        *,
+        pixels: pd.DataFrame | None = None,
+        peaks: pd.DataFrame | None = None,
+    ) -> None:
+        self.source = source
+        self._rows = rows
+        self.queue = queue
+        self._pixels = pixels
+        self.peaks = peaks
+
+    # Construction ----------------------------------------------------------------
+
+    @classmethod
+    def from_arrays(
+        cls,
+        intensity: Any,
+        mz: Any = None,
+        coordinates: Any = None,
+        *,
+        indptr: Any = None,
+        run: str = "run",
+        profile: bool = True,
+        pixels: pd.DataFrame | None = None,
+        pixel_size: float = np.nan,
+        identity: str | None = None,
+    ) -> Spectra:
+        """Make Spectra of data that is already in memory.
+
+        Parameters
+        ----------
+        intensity : array-like, shape (n_pixels, n_mz) or (n_points,)
+            Intensities; flat when `indptr` is given.
+        mz : array-like, shape (n_mz,) or (n_points,), default=None
+            Strictly increasing shared axis, or the m/z of every point, increasing
+            within each spectrum. `None` stands for 0, 1, 2, …
+        coordinates : array-like of int, shape (n_pixels, 2 or 3), default=None
+            x, y and z; a single row of pixels when `None`.
+        indptr : array-like of int, shape (n_pixels + 1,), default=None
+            Where each spectrum starts and ends in the flat arrays.
+        run : str, default="run"
+            Name of the run.
+        profile : bool, default=True
+            Whether the points sample a profile; `False` for centroids.
+        pixels : DataFrame, default=None
+            Further columns of the pixel table, one row per pixel.
+        pixel_size : float, default=nan
+            Edge of a pixel in µm.
+        identity : str, default=None
+            A name for this content, to be used instead of a hash of the arrays.
+
+        Returns
+        -------
+        Spectra
+
+        Raises
+        ------
+        ValueError
+            When shapes disagree, m/z do not increase or intensities are not finite.
+        """
+        intensity, mz, indptr = _check_arrays(intensity, mz, indptr)
+        n_pixels = intensity.shape[0] if indptr is None else indptr.size - 1
+        coordinates = _check_coordinates(coordinates, n_pixels)
+        source = ArraySource(
+            mz,
+            intensity,
+            indptr,
+            coordinates,
+            runs=run_table(
+                name=run,
+                mode="continuous" if indptr is None else "processed",
+                spectrum_type="profile" if profile else "centroid",
+                pixel_size_x=pixel_size,
+                pixel_size_y=pixel_size,
+                n_pixels=n_pixels,
+            ),
+            run_bounds=np.array([0, n_pixels]),
+            profile=np.array([profile]),
+            identity=identity,
+        )
+        spectra = cls(source)
+        if pixels is not None:
+            extra = pixels.reset_index(drop=True)
+            spectra._pixels = source.pixels.assign(**dict(extra.items()))
+        return spectra
+
+    # Shape and facts -------------------------------------------------------------
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Rows of the source that this view holds, in order."""
+        if self._rows is None:
+            return np.arange(self.source.n_rows)
+        return self._rows
+
+    def __len__(self) -> int:
+        return self.source.n_rows if self._rows is None else self._rows.size
+
+    @property
+    def mz(self) -> np.ndarray | None:
+        """The axis that all spectra share, or `None`."""
+        mz = self.source.mz
+        if mz is not None:
+            for kernel in self.queue:
+                mz = kernel.transform_axis(mz)
+        return mz
+
+    @property
+    def n_mz(self) -> int | None:
+        """Number of points of the shared axis, or `None`."""
+        return None if self.source.mz is None else self.source.mz.size
+
+    @property
+    def shape(self) -> tuple[int, int | None]:
+        """Number of pixels and of m/z values (`None` when each pixel has its own)."""
+        return len(self), self.n_mz
+
+    ndim = 2
+
+    @property
+    def coordinates(self) -> np.ndarray:
+        """x, y, z of each pixel, shape (n_pixels, 3)."""
+        if self._rows is None:
+            return self.source.coordinates
+        return self.source.coordinates[self._rows]
+
+    @property
+    def pixels(self) -> pd.DataFrame:
+        """One row per pixel: `run`, `x`, `y`, `z` and the columns you added."""
+        if self._pixels is None:
+            table = self.source.pixels.take(self.rows)
+            self._pixels = table.reset_index(drop=True)
+        return self._pixels
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """One row per run, with what its file says of it."""
+        return self.source.runs
+
+    @property
+    def profile(self) -> bool:
+        """Whether all spectra are profiles (not centroids)."""
+        return bool(self.source.profile.all())
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the source, the rows and the content of the queue."""
+        queue = tuple(kernel_fingerprint(kernel) for kernel in self.queue)
+        return joblib.hash((self.source.identity, self._row_state(), queue))
+
+    def __repr__(self) -> str:
+        n_mz = "own m/z axes" if self.n_mz is None else f"{self.n_mz:,} m/z values"
+        parts = [f"{len(self):,} pixels", n_mz]
+        n_runs = len(self.runs)
+        if n_runs > 1:
+            parts.insert(0, f"{n_runs} runs")
+        if self.queue:
+            steps = ", ".join(type(kernel).__name__ for kernel in self.queue)
+            parts.append(f"queued: {steps}")
+        if self.peaks is not None:
+            parts.append(f"{len(self.peaks):,} peaks")
+        return f"<{type(self).__name__}: {'; '.join(parts)}>"
+
+    # Rows --------------------------------------------------------------------------
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return one spectrum for an integer, else a view of the selected rows."""
+        if isinstance(key, numbers.Integral):
+            return self._spectrum(int(key))
+        if isinstance(key, tuple):
+            message = (
+                f"{type(self).__name__} is indexed by pixels only; select m/z with "
+                "ion_image(mz, ppm) or a PeakPicker."
+            )
+            raise IndexError(message)
+        return self._view(_positions(key, len(self)))
+
+    def __iter__(self) -> Iterator[Spectrum]:
+        for chunk in self.iter_chunks():
+            for i in range(chunk.n_spectra):
+                yield Spectrum(*chunk.spectrum(i))
+
+    @property
+    def iloc(self) -> Spectra:
+        """Rows by position, for scikit-learn's selections."""
+        return self
+
+    loc = iloc
+
+    def take(self, indices: Any, axis: int = 0) -> Spectra:
+        """Return a view of the rows at `indices`."""
+        if axis != 0:
+            message = f"Spectra can be taken along axis 0 (pixels) only, got {axis}."
+            raise ValueError(message)
+        return self._view(_positions(np.asarray(indices), len(self)))
+
+    def _view(self, positions: np.ndarray) -> Spectra:
+        pixels = self._pixels
+        if pixels is not None:
+            pixels = pixels.take(positions).reset_index(drop=True)
+        return Spectra(
+            self.source,
+            self.rows[positions],
+            self.queue,
+            pixels=pixels,
+            peaks=self.peaks,
+        )
+
+    def _spectrum(self, position: int) -> Spectrum:
+        n = len(self)
+        if not -n <= position < n:
+            message = f"pixel {position} is out of range: there are {n} pixels"
+            raise IndexError(message)
+        (chunk,) = self._view(np.array([position % n])).iter_chunks()
+        return Spectrum(*chunk.spectrum(0))
+
+    # Passes ------------------------------------------------------------------------
+
+    def iter_chunks(self, max_bytes: int | None = None) -> Iterator[SpectrumChunk]:
+        """Read the rows in order, in chunks, with the queue applied.
+
+        Parameters
+        ----------
+        max_bytes : int, default=None
+            Upper limit of a chunk's arrays; at least one spectrum is delivered. 4 MiB
+            when `None`, and never more than scikit-learn's ``working_memory``.
+
+        Yields
+        ------
+        SpectrumChunk
+        """
+        from sklearn import get_config
+
+        limit = CHUNK_BYTES if max_bytes is None else max_bytes
+        limit = min(limit, int(get_config()["working_memory"] * 2**20))
+        rows = self.rows
+        names = self.runs.index
+        for start, stop, run in self._segments(rows, limit):
+            part = rows[start:stop]
+            mz, intensity, indptr = self.source.read(_as_slice(part))
+            chunk = SpectrumChunk(
+                rows=np.arange(start, stop),
+                coordinates=self.source.coordinates[part],
+                intensity=intensity,
+                mz=mz,
+                indptr=indptr,
+                run=str(names[run]),
+                profile=bool(self.source.profile[run]),
+            )
+            for kernel in self.queue:
+                chunk = kernel(chunk)
+            yield chunk
+
+    def _segments(self, rows: np.ndarray, limit: int) -> Iterator[tuple[int, int, int]]:
+        """Cut positions into chunks of one run that hold at most `limit` bytes."""
+        run_of_row = np.searchsorted(self.source.run_bounds, rows, side="right") - 1
+        ends = np.cumsum(self.source.row_bytes[rows])
+        breaks = np.flatnonzero(np.diff(run_of_row)) + 1
+        for first, last in zip(
+            np.concatenate([[0], breaks]),
+            np.concatenate([breaks, [rows.size]]),
+            strict=True,
+        ):
+            start = int(first)
+            while start < last:
+                before = ends[start - 1] if start else 0
+                stop = int(np.searchsorted(ends, before + limit, side="right"))
+                stop = min(max(stop, start + 1), int(last))
+                if stop - start > 8:
+                    # Kernels add rows in groups of eight: whole groups keep sums equal
+                    # to the last bit, however large the chunks are.
+                    stop -= (stop - start) % 8 if stop < last else 0
+                yield start, stop, int(run_of_row[start])
+                start = stop
+
+    def map(self, kernel: ChunkKernel) -> Spectra:
+        """Queue a step that is applied to every chunk when someone reads.
+
+        Parameters
+        ----------
+        kernel : ChunkKernel
+            A picklable, module-level object with its fitted state.
+
+        Returns
+        -------
+        Spectra
+            The same rows with the step behind those already queued.
+        """
+        if not isinstance(kernel, ChunkKernel):
+            message = (
+                "map takes a ChunkKernel (a module-level frozen dataclass), not "
+                f"{type(kernel).__name__}: closures neither pickle nor hash."
+            )
+            raise TypeError(message)
+        return Spectra(
+            self.source,
+            self._rows,
+            (*self.queue, kernel),
+            pixels=self._pixels,
+            peaks=self.peaks,
+        )
+
+    def with_peaks(self, peaks: pd.DataFrame | None) -> Spectra:
+        """Return the same spectra with another peak table attached."""
+        return Spectra(
+            self.source, self._rows, self.queue, pixels=self._pixels, peaks=peaks
+        )
+
+    def persist(self, path: str | Path) -> Spectra:
+        """Compute the queue once, write the result, and read from there afterwards.
+
+        Parameters
+        ----------
+        path : path
+            A folder that does not exist yet; it appears when all is written.
+
+        Returns
+        -------
+        Spectra
+            The same spectra with an empty queue, mapped from `path`.
+
+        Raises
+        ------
+        FileExistsError
+            When `path` exists.
+        """
+        from imsminer.core.persist import write_spectra
+
+        source = write_spectra(self, Path(path))
+        return Spectra(source, pixels=self._pixels, peaks=self.peaks)
+
+    def to(self, xp: Any, *, device: Any = None) -> Spectra:
+        """Return the same spectra, their chunks delivered in another array library.
+
+        Later scikit-learn steps then need ``sklearn.set_config(
+        array_api_dispatch=True)``. A shared m/z axis stays on the host in float64.
+
+        Parameters
+        ----------
+        xp : module
+            Array namespace, such as ``cupy`` or ``array_api_strict``.
+        device : object, default=None
+            Device of that library; its default when `None`.
+        """
+        from imsminer.core.persist import MoveToNamespace
+
+        return self.map(MoveToNamespace(xp.__name__, device))
+
+    def ion_image(self, mz: Any, ppm: float = 10.0) -> pd.DataFrame | pd.Series:
+        """Sum the intensities within ± `ppm` of one or more m/z: a targeted look.
+
+        One pass over the data, or one read of the window's columns on a shared axis.
+
+        Parameters
+        ----------
+        mz : float or sequence of float
+            m/z of the ions.
+        ppm : float, default=10
+            Half width of the window, in parts per million of its m/z.
+
+        Returns
+        -------
+        Series or DataFrame of float32
+            One value per pixel and ion, indexed by ``(run, x, y, z)``; windows
+            outside the mass range give 0.
+        """
+        from imsminer.core.windows import ion_images
+
+        return ion_images(self, mz, ppm)
+
+    # Protocols ---------------------------------------------------------------------
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        message = (
+            f"{type(self).__name__} is not an array: {len(self):,} spectra are not "
+            "read into memory by accident. Put PeakPicker and PeakIntegrator before "
+            "this step to get features (n_pixels, n_peaks)."
+        )
+        raise TypeError(message)
+
+    def __array_namespace__(self, api_version: str | None = None) -> Any:
+        from imsminer._sklearn_compat import numpy_namespace
+
+        return numpy_namespace()
+
+    device = "cpu"
+
+    def _row_state(self) -> Any:
+        """Rows as a range where they are one: small in a pickle."""
+        if self._rows is None:
+            return range(self.source.n_rows)
+        return _as_range(self._rows)
+
+    def __reduce__(self) -> tuple:
+        rows = None if self._rows is None else self._row_state()
+        blocks = self.source.blocks
+        return _restore, (
+            self.source,
+            rows,
+            self.queue,
+            self._pixels,
+            self.peaks,
+            blocks,
+        )
+
+
+def concatenate(spectra: Sequence[Spectra]) -> Spectra:
+    """Put several Spectra one behind the other: a study.
+
+    Parameters
+    ----------
+    spectra : sequence of Spectra
+        Whole sources without queued steps. Run names are made unique.
+
+    Returns
+    -------
+    Spectra
+        All pixels, in the order given; `n_mz` is `None` when their axes differ.
+
+    Raises
+    ------
+    ValueError
+        When nothing is given, or one holds selected rows or queued steps.
+    """
+    parts = list(spectra)
+    if not parts:
+        message = "concatenate needs at least one Spectra, got none."
+        raise ValueError(message)
+    for number, part in enumerate(parts):
+        if part.queue or part._rows is not None:
+            message = (
+                f"concatenate takes whole Spectra without queued steps, but number "
+                f"{number} is {part!r}. Concatenate first, then select and transform; "
+                "or persist() it."
+            )
+            raise ValueError(message)
+    result = Spectra(ConcatSource([part.source for part in parts]))
+    if any(part._pixels is not None for part in parts):
+        extra = pd.concat([part.pixels for part in parts], ignore_index=True)
+        result._pixels = extra.assign(run=result.source.pixels["run"])
+    return result
+
+
+def pixel_index(spectra: Spectra) -> pd.MultiIndex:
+    """Return the index ``(run, x, y, z)`` by which features carry their pixels."""
+    return pd.MultiIndex.from_frame(spectra.pixels[["run", "x", "y", "z"]])
+
+
+def _restore(source, rows, queue, pixels, peaks, blocks):  # type: ignore[no-untyped-def]
+    if isinstance(rows, range):
+        rows = np.arange(rows.start, rows.stop, rows.step)
+    if blocks is not None:
+        source.blocks = blocks
+    return Spectra(source, rows, queue, pixels=pixels, peaks=peaks)
+
+
+def _as_range(rows: np.ndarray) -> range | np.ndarray:
+    if rows.size == 0:
+        return range(0)
+    step = int(rows[1] - rows[0]) if rows.size > 1 else 1
+    if step > 0 and np.all(np.diff(rows) == step):
+        return range(int(rows[0]), int(rows[-1]) + 1, step)
+    return rows
+
+
+def _as_slice(rows: np.ndarray) -> slice | np.ndarray:
+    """Consecutive rows as a slice, which reads in place where the layout allows."""
+    if rows[-1] - rows[0] + 1 == rows.size and np.all(np.diff(rows) == 1):
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    return rows
+
+
+def _positions(key: Any, n: int) -> np.ndarray:
+    """Turn a slice, mask or index array into positions, checked against `n`."""
+    if isinstance(key, slice):
+        return np.arange(n)[key]
+    key = np.asarray(key)
+    if key.dtype == bool:
+        if key.shape != (n,):
+            message = f"a mask for {n} pixels needs shape ({n},), got {key.shape}"
+            raise IndexError(message)
+        return np.flatnonzero(key)
+    if key.size == 0:
+        return np.zeros(0, np.int64)
+    if key.dtype.kind not in "iu" or key.ndim != 1:
+        message = (
+            "pixels are selected by an integer, a slice, a mask or a list of integers; "
+            f"got {key.dtype} of shape {key.shape}"
+        )
+        raise IndexError(message)
+    if key.min() < -n or key.max() >= n:
+        message = f"pixel {key.max()} is out of range: there are {n} pixels"
+        raise IndexError(message)
+    return np.where(key < 0, key + n, key).astype(np.int64)
+
+
+def _check_arrays(
+    intensity: Any, mz: Any, indptr: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    intensity = np.asarray(intensity)
+    if intensity.dtype not in (np.float32, np.float64):
+        intensity = intensity.astype(np.float64)
+    if indptr is None:
+        if intensity.ndim != 2:
+            message = (
+                "intensity needs shape (n_pixels, n_mz), or give indptr for spectra "
+                f"with axes of their own; got shape {intensity.shape}"
+            )
+            raise ValueError(message)
+        n_points = intensity.shape[1]
+    else:
+        indptr = np.asarray(indptr, dtype=np.int64)
+        n_points = intensity.size
+        if (
+            intensity.ndim != 1
+            or indptr.ndim != 1
+            or indptr.size < 1
+            or indptr[0] != 0
+            or indptr[-1] != n_points
+            or np.any(np.diff(indptr) < 0)
+        ):
+            message = (
+                "with indptr, intensity is flat and indptr rises from 0 to its size "
+                f"({n_points}); got intensity of shape {intensity.shape}"
+            )
+            raise ValueError(message)
+    mz = np.arange(n_points, dtype=np.float64) if mz is None else mz
+    mz = np.asarray(mz, dtype=np.float64)
+    if mz.shape != (n_points,):
+        message = f"mz needs one value per point ({n_points}), got shape {mz.shape}"
+        raise ValueError(message)
+    steps = np.diff(mz)
+    if indptr is not None and steps.size:
+        inner = indptr[1:-1]
+        steps[inner[(inner > 0) & (inner < n_points)] - 1] = 1.0
+    if not np.all(steps > 0) or not np.all(np.isfinite(mz)):
+        message = "mz must be finite and strictly increasing within each spectrum"
+        raise ValueError(message)
+    if not np.all(np.isfinite(intensity)):
+        message = "intensity contains NaN or infinity; replace them before"
+        raise ValueError(message)
+    return intensity, mz, indptr
+
+
+def _check_coordinates(coordinates: Any, n_pixels: int) -> np.ndarray:
+    if coordinates is None:
+        coordinates = np.column_stack(
+            [np.arange(1, n_pixels + 1), np.ones((n_pixels, 2), np.int64)]
+        )
+    coordinates = np.asarray(coordinates)
+    if coordinates.ndim == 2 and coordinates.shape[1] == 2:
+        coordinates = np.column_stack([coordinates, np.ones(len(coordinates))])
+    if coordinates.shape != (n_pixels, 3):
+        message = (
+            f"coordinates need shape ({n_pixels}, 2) or ({n_pixels}, 3): x, y and z of "
+            f"each pixel; got {coordinates.shape}"
+        )
+        raise ValueError(message)
+    return coordinates.astype(np.int64)
