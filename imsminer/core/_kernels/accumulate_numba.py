@@ -1,0 +1,189 @@
+"""Statistics over rows and over columns of intensities, on the CPU.
+
+All sums are float64 whatever the input's dtype, so results differ by rounding only
+when the same rows come in other chunks. None of these uses the flags that let a
+compiler assume there are no NaN: a NaN in the input makes the sum NaN, so that the
+caller can see it.
+
+Loops run over slices indexed from 0: numba then drops its negative-index check, and
+the compiler vectorises.
+"""
+
+import numba as nb
+import numpy as np
+
+__all__ = ["accumulate_rows", "row_totals", "row_totals_ragged", "sum_rows"]
+
+# Sums of one row may be reordered (lanes of a vector), but NaN must survive.
+REORDER = {"reassoc", "contract", "nsz", "arcp"}
+
+# 2,048 float64 columns are 16 KB: a tile of totals stays in the L1 cache while the
+# rows of a group stream by. 32 rows of a tile touch few enough pages for the TLB.
+TILE = 2048
+GROUP = 32
+
+
+@nb.njit(nogil=True, cache=True)
+def _add_eight(a, b, c, d, e, f, g, h, total):
+    for j in range(total.size):
+        left = (np.float64(a[j]) + b[j]) + (np.float64(c[j]) + d[j])
+        right = (np.float64(e[j]) + f[j]) + (np.float64(g[j]) + h[j])
+        total[j] += left + right
+
+
+@nb.njit(nogil=True, cache=True)
+def _add_one(a, total):
+    for j in range(total.size):
+        total[j] += a[j]
+
+
+@nb.njit(nogil=True, cache=True)
+def sum_rows(X, total):
+    """Add the columns' sums of `X` (n, m) to `total` (m,) float64."""
+    n, m = X.shape
+    for group in range(0, n, GROUP):
+        stop = min(group + GROUP, n)
+        whole = stop - (stop - group) % 8
+        for low in range(0, m, TILE):
+            high = min(low + TILE, m)
+            part = total[low:high]
+            for p in range(group, whole, 8):
+                a, b = X[p, low:high], X[p + 1, low:high]
+                c, d = X[p + 2, low:high], X[p + 3, low:high]
+                e, f = X[p + 4, low:high], X[p + 5, low:high]
+                g, h = X[p + 6, low:high], X[p + 7, low:high]
+                _add_eight(a, b, c, d, e, f, g, h, part)
+            for p in range(whole, stop):
+                _add_one(X[p, low:high], part)
+
+
+# Fused statistics take three short loops over a tile that the L1 cache holds: one loop
+# with all four needs more registers than there are, and is half as fast.
+
+
+@nb.njit(nogil=True, cache=True, fastmath={"contract"})
+def _add_squares(a, b, c, d, e, f, g, h, total, squares):
+    for j in range(total.size):
+        p, q = np.float64(a[j]), np.float64(b[j])
+        r, s = np.float64(c[j]), np.float64(d[j])
+        t, u = np.float64(e[j]), np.float64(f[j])
+        v, w = np.float64(g[j]), np.float64(h[j])
+        total[j] += ((p + q) + (r + s)) + ((t + u) + (v + w))
+        squares[j] += ((p * p + q * q) + (r * r + s * s)) + (
+            (t * t + u * u) + (v * v + w * w)
+        )
+
+
+@nb.njit(nogil=True, cache=True)
+def _raise_maximum(a, b, c, d, e, f, g, h, maximum):
+    for j in range(maximum.size):
+        p = a[j] if a[j] > b[j] else b[j]
+        q = c[j] if c[j] > d[j] else d[j]
+        r = e[j] if e[j] > f[j] else f[j]
+        s = g[j] if g[j] > h[j] else h[j]
+        p = p if p > q else q
+        r = r if r > s else s
+        p = p if p > r else r
+        maximum[j] = p if p > maximum[j] else maximum[j]
+
+
+@nb.njit(nogil=True, cache=True)
+def _add_counts(a, b, c, d, e, f, g, h, count):
+    for j in range(count.size):
+        count[j] += (
+            (np.int32(a[j] > 0) + np.int32(b[j] > 0))
+            + (np.int32(c[j] > 0) + np.int32(d[j] > 0))
+        ) + (
+            (np.int32(e[j] > 0) + np.int32(f[j] > 0))
+            + (np.int32(g[j] > 0) + np.int32(h[j] > 0))
+        )
+
+
+@nb.njit(nogil=True, cache=True)
+def _fuse_one(a, total, maximum, count, squares):
+    for j in range(total.size):
+        x = np.float64(a[j])
+        total[j] += x
+        squares[j] += x * x
+        count[j] += np.int32(x > 0)
+        maximum[j] = x if x > maximum[j] else maximum[j]
+
+
+@nb.njit(nogil=True, cache=True)
+def accumulate_rows(X, total, maximum, count, squares):
+    """Update four statistics of the columns of `X` (n, m) in one pass.
+
+    `total`, `maximum` and `squares` are float64 and `count` is int64, all (m,).
+    `count` counts values above 0. Start `maximum` at 0 or at -inf.
+    """
+    n, m = X.shape
+    tile = TILE // 2
+    for group in range(0, n, GROUP):
+        stop = min(group + GROUP, n)
+        whole = stop - (stop - group) % 8
+        for low in range(0, m, tile):
+            high = min(low + tile, m)
+            t, u = total[low:high], maximum[low:high]
+            v, w = count[low:high], squares[low:high]
+            for p in range(group, whole, 8):
+                a, b = X[p, low:high], X[p + 1, low:high]
+                c, d = X[p + 2, low:high], X[p + 3, low:high]
+                e, f = X[p + 4, low:high], X[p + 5, low:high]
+                g, h = X[p + 6, low:high], X[p + 7, low:high]
+                _add_squares(a, b, c, d, e, f, g, h, t, w)
+                _raise_maximum(a, b, c, d, e, f, g, h, u)
+                _add_counts(a, b, c, d, e, f, g, h, v)
+            for p in range(whole, stop):
+                _fuse_one(X[p, low:high], t, u, v, w)
+
+
+@nb.njit(nogil=True, cache=True)
+def _update_lanes(x, lanes):
+    for j in range(x.size):
+        lanes[j] = x[j] if x[j] > lanes[j] else lanes[j]
+
+
+@nb.njit(nogil=True, cache=True)
+def _maximum(x, lanes):
+    # One running maximum per lane: a single one cannot be vectorised without
+    # assuming that there is no NaN.
+    if x.size == 0:
+        return 0.0
+    lanes[:] = -np.inf
+    for low in range(0, x.size, lanes.size):
+        _update_lanes(x[low : low + lanes.size], lanes)
+    top = lanes[0]
+    for j in range(1, lanes.size):
+        top = lanes[j] if lanes[j] > top else top
+    return np.float64(top)
+
+
+@nb.njit(nogil=True, cache=True, fastmath=REORDER)
+def _sums(x):
+    total, squares, points = 0.0, 0.0, np.int64(0)
+    for j in range(x.size):
+        value = np.float64(x[j])
+        total += value
+        squares += value * value
+        points += np.int64(value > 0)
+    return total, squares, points
+
+
+@nb.njit(nogil=True, cache=True)
+def row_totals(X, total, maximum, squares, n_points):
+    """Set each row's sum, maximum, sum of squares and number of values above 0."""
+    lanes = np.empty(128, X.dtype)
+    for p in range(X.shape[0]):
+        row = X[p]
+        maximum[p] = _maximum(row, lanes)
+        total[p], squares[p], n_points[p] = _sums(row)
+
+
+@nb.njit(nogil=True, cache=True)
+def row_totals_ragged(intensity, indptr, total, maximum, squares, n_points):
+    """Do the same for spectra that lie one after the other; an empty one gives 0."""
+    lanes = np.empty(128, intensity.dtype)
+    for p in range(indptr.size - 1):
+        row = intensity[indptr[p] : indptr[p + 1]]
+        maximum[p] = _maximum(row, lanes)
+        total[p], squares[p], n_points[p] = _sums(row)

@@ -1,0 +1,354 @@
+"""Points of ragged spectra into the bins of an axis, on the CPU.
+
+A `guide` (see :func:`build_guide`) finds the bin of an m/z without searching: an even
+table says which bin each of its cells starts in, and one comparison with that bin's
+upper edge settles the rest. Bin ``j`` holds ``edges[j] <= mz < edges[j + 1]``; points
+outside all bins are dropped, and every function returns how many.
+"""
+
+from typing import NamedTuple
+
+import numba as nb
+import numpy as np
+
+__all__ = [
+    "Guide",
+    "accumulate_points",
+    "build_guide",
+    "find_bins",
+    "overlap_matrix",
+    "rebin_rows",
+    "spread_accumulate_points",
+    "spread_sum_points",
+    "sum_points",
+]
+
+# Larger tables leave the L2 cache, and a longer walk from a coarser cell is cheaper.
+MAX_CELLS_PER_BIN = 8
+MAX_CELLS = 1 << 24
+
+EVEN, SINGLE, COARSE = 0, 1, 2
+
+
+class Guide(NamedTuple):
+    """What the kernels need to find bins: pass it to them together with the edges."""
+
+    low: float
+    """Where the first cell starts."""
+    inverse: float
+    """Cells per unit of m/z."""
+    table: np.ndarray
+    """Bin in which each cell starts, uint32; empty where cells are the bins."""
+    kind: int
+    """`EVEN`: cells are the bins. `SINGLE`: no cell holds more than one edge, so that
+    one comparison will do. `COARSE`: cells may hold several."""
+
+
+def build_guide(edges: np.ndarray) -> Guide:
+    """Return the guide of an axis from its edges (n + 1,), increasing float64."""
+    n_bins = edges.size - 1
+    low, span = float(edges[0]), float(edges[-1] - edges[0])
+    step = span / n_bins
+    # Rounding leaves even edges this far from their places, in bins. Points closer
+    # than that below an edge may go to the bin above it.
+    slack = 1e-9 + 4e-16 * float(edges[-1]) / step
+    place = (edges - low) / step
+    if slack < 1e-3 and np.abs(place - np.arange(n_bins + 1)).max() < slack:
+        return Guide(low - slack * step, 1 / step, np.empty(0, np.uint32), EVEN)
+    narrowest = float(np.diff(edges).min())
+    # Cells slightly narrower than the narrowest bin hold at most one edge each.
+    n_cells = int(min(np.ceil(1.02 * span / narrowest) + 1, MAX_CELLS))
+    n_cells = min(n_cells, MAX_CELLS_PER_BIN * n_bins + 1)
+    inverse = n_cells / span
+    # The cell of an edge is computed as the kernels compute it, so that rounding
+    # cannot put a point in a cell that starts behind the point's bin.
+    cell_of_edge = np.minimum(((edges - low) * inverse).astype(np.int64), n_cells - 1)
+    table = np.searchsorted(cell_of_edge[1:-1], np.arange(n_cells), side="left")
+    single = bool(np.all(np.diff(cell_of_edge[1:-1]) > 0))
+    return Guide(low, inverse, table.astype(np.uint32), SINGLE if single else COARSE)
+
+
+# Indices are unsigned: numba then drops its check for negative ones.
+U = np.uint32
+
+
+@nb.njit(nogil=True, cache=True, inline="always")
+def _bin(m, low, inverse, table, kind, edges):
+    # The caller has checked edges[0] <= m < edges[-1].
+    cell = U((m - low) * inverse)
+    if kind == EVEN:
+        return U(min(cell, U(edges.size - 2)))
+    j = U(table[min(cell, U(table.size - 1))])
+    j = U(j + U(edges[U(j + U(1))] <= m))
+    if kind == COARSE:
+        while edges[U(j + U(1))] <= m:
+            j = U(j + U(1))
+    return j
+
+
+@nb.njit(nogil=True, cache=True)
+def find_bins(mz, guide, edges, out):
+    """Set `out` to the bin of every point, -1 outside; return how many are."""
+    dropped = 0
+    first, last = edges[0], edges[-1]
+    for k in range(mz.size):
+        m = mz[k]
+        if m >= first and m < last:
+            out[k] = _bin(m, guide.low, guide.inverse, guide.table, guide.kind, edges)
+        else:
+            out[k] = -1
+            dropped += 1
+    return dropped
+
+
+@nb.njit(nogil=True, cache=True)
+def sum_points(mz, intensity, guide, edges, total):
+    """Add every point to `total` (n_bins,) float64; return how many were dropped."""
+    low, inverse, table, kind = guide
+    first, last = edges[0], edges[-1]
+    dropped = 0
+    if kind == EVEN:
+        top = U(total.size - 1)
+        for k in range(mz.size):
+            m = mz[k]
+            if m >= first and m < last:
+                total[min(U((m - low) * inverse), top)] += intensity[k]
+            else:
+                dropped += 1
+        return dropped
+    for k in range(mz.size):
+        m = mz[k]
+        if m >= first and m < last:
+            total[_bin(m, low, inverse, table, kind, edges)] += intensity[k]
+        else:
+            dropped += 1
+    return dropped
+
+
+@nb.njit(nogil=True, cache=True, inline="always")
+def _flush(j, value, total, maximum, count, squares):
+    total[j] += value
+    squares[j] += value * value
+    count[j] += np.int64(value > 0)
+    if value > maximum[j]:
+        maximum[j] = value
+
+
+@nb.njit(nogil=True, cache=True)
+def accumulate_points(
+    mz, intensity, indptr, guide, edges, total, maximum, count, squares
+):
+    """Update four statistics of the bins; return how many points were dropped.
+
+    Points of one spectrum that share a bin add up before the maximum, the count of
+    values above 0 and the square are taken. `mz` increases within a spectrum. A bin
+    without points counts as 0, so `maximum` should start at 0.
+    """
+    low, inverse, table, kind = guide
+    first, last = edges[0], edges[-1]
+    dropped = 0
+    for p in range(indptr.size - 1):
+        current, value = np.int64(-1), 0.0
+        for k in range(indptr[p], indptr[p + 1]):
+            m = mz[k]
+            if m >= first and m < last:
+                j = _bin(m, low, inverse, table, kind, edges)
+                if j != current:
+                    if current >= 0:
+                        _flush(current, value, total, maximum, count, squares)
+                    current, value = j, 0.0
+                value += intensity[k]
+            else:
+                dropped += 1
+        if current >= 0:
+            _flush(current, value, total, maximum, count, squares)
+    return dropped
+
+
+@nb.njit(nogil=True, cache=True, inline="always")
+def _width(m, low, inverse, table, kind, edges):
+    # Beyond the cells, the nearest cell's width holds.
+    n = edges.size - 1
+    if m < edges[0]:
+        return edges[1] - edges[0]
+    if m >= edges[n]:
+        return edges[n] - edges[n - 1]
+    j = _bin(m, low, inverse, table, kind, edges)
+    return edges[j + 1] - edges[j]
+
+
+@nb.njit(nogil=True, cache=True, inline="always")
+def _share(x, centre, width):
+    """Return the share of a triangle of half-width `width` that lies below `x`."""
+    u = (x - centre) / width
+    if u <= -1.0:
+        return 0.0
+    if u >= 1.0:
+        return 1.0
+    if u < 0.0:
+        return 0.5 * (1.0 + u) * (1.0 + u)
+    return 1.0 - 0.5 * (1.0 - u) * (1.0 - u)
+
+
+@nb.njit(nogil=True, cache=True)
+def spread_sum_points(mz, intensity, cell_guide, cell_edges, guide, edges, total):
+    """Spread profile samples over the bins that they overlap.
+
+    A sample stands for a triangle that reaches to its neighbours on the native grid:
+    samples together make the line from sample to sample, which has no maximum of its
+    own between them. `cell_edges` and their guide give the grid's spacing at each m/z
+    (only the width of a cell matters, not its phase). A sample within the axis gives
+    all of its intensity: what would fall off an end goes to the last bin there.
+    Returns how many samples were dropped because their m/z is outside all bins.
+    """
+    low, inverse, table, kind = guide
+    c_low, c_inverse, c_table, c_kind = cell_guide
+    first, last, n_bins = edges[0], edges[-1], edges.size - 1
+    dropped = 0
+    for k in range(mz.size):
+        m = mz[k]
+        if not (m >= first and m < last):
+            dropped += 1
+            continue
+        width = _width(m, c_low, c_inverse, c_table, c_kind, cell_edges)
+        start = max(m - width, first)
+        j = _bin(start, low, inverse, table, kind, edges)
+        below = 0.0
+        while below < 1.0:
+            share = 1.0 if j == n_bins - 1 else _share(edges[j + 1], m, width)
+            total[j] += intensity[k] * (share - below)
+            below = share
+            j += 1
+    return dropped
+
+
+@nb.njit(nogil=True, cache=True)
+def spread_accumulate_points(
+    mz,
+    intensity,
+    indptr,
+    cell_guide,
+    cell_edges,
+    guide,
+    edges,
+    total,
+    maximum,
+    count,
+    squares,
+):
+    """Do the same for four statistics of the bins, taken once per spectrum and bin."""
+    low, inverse, table, kind = guide
+    c_low, c_inverse, c_table, c_kind = cell_guide
+    first, last, n_bins = edges[0], edges[-1], edges.size - 1
+    spectrum = np.zeros(n_bins)
+    dropped = 0
+    for p in range(indptr.size - 1):
+        # Bins below `done` are finished: later samples start further up.
+        done, top = np.int64(0), np.int64(0)
+        for k in range(indptr[p], indptr[p + 1]):
+            m = mz[k]
+            if not (m >= first and m < last):
+                dropped += 1
+                continue
+            width = _width(m, c_low, c_inverse, c_table, c_kind, cell_edges)
+            start = max(m - width, first)
+            j = _bin(start, low, inverse, table, kind, edges)
+            if j >= top:
+                for i in range(done, top):
+                    _flush(i, spectrum[i], total, maximum, count, squares)
+                    spectrum[i] = 0.0
+                done = j
+            below = 0.0
+            while below < 1.0:
+                share = 1.0 if j == n_bins - 1 else _share(edges[j + 1], m, width)
+                spectrum[j] += intensity[k] * (share - below)
+                below = share
+                j += 1
+            top = max(top, j)
+        for i in range(done, top):
+            _flush(i, spectrum[i], total, maximum, count, squares)
+            spectrum[i] = 0.0
+    return dropped
+
+
+def overlap_matrix(
+    mz: np.ndarray,
+    cell_edges: np.ndarray | None,
+    edges: np.ndarray,
+    profile: bool,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return which part of each sample of a shared axis goes to which bin.
+
+    Parameters
+    ----------
+    mz : ndarray of float64, shape (n_mz,)
+        The shared axis, increasing.
+    cell_edges : ndarray of float64, shape (n_mz + 1,), or None
+        Edges of the samples' cells, for profile samples; half-way between them when
+        `None`.
+    edges : ndarray of float64, shape (n_bins + 1,)
+        Edges of the bins.
+    profile : bool
+        Whether samples are spread, as :func:`spread_sum_points` does, or belong whole
+        to the bin that holds their m/z.
+
+    Returns
+    -------
+    indptr, indices, weights : ndarray
+        A sparse matrix by bins (CSR): bin ``b`` gets ``weights[i]`` of column
+        ``indices[i]`` for ``i`` in ``indptr[b]:indptr[b + 1]``. Columns outside all
+        bins appear nowhere; the weights of any other sum to 1.
+    """
+    n_bins = edges.size - 1
+    inside = np.flatnonzero((mz >= edges[0]) & (mz < edges[-1]))
+    centre = mz[inside]
+    if not profile or mz.size < 2:
+        first = last = np.searchsorted(edges, centre, side="right") - 1
+        width = np.ones(centre.size)
+    else:
+        if cell_edges is None:
+            middle = (mz[1:] + mz[:-1]) / 2
+            ends = [[mz[0] - (middle[0] - mz[0])], [mz[-1] + (mz[-1] - middle[-1])]]
+            cell_edges = np.concatenate([ends[0], middle, ends[1]])
+        width = np.diff(cell_edges)[inside]
+        first = np.searchsorted(edges, centre - width, side="right") - 1
+        last = np.searchsorted(edges, centre + width, side="left") - 1
+        first, last = np.maximum(first, 0), np.minimum(last, n_bins - 1)
+    lengths = last - first + 1
+    starts = np.cumsum(lengths) - lengths
+    offsets = np.arange(lengths.sum()) - np.repeat(starts, lengths)
+    column = np.repeat(np.arange(inside.size), lengths)
+    bins = first[column] + offsets
+    if not profile or mz.size < 2:
+        weights = np.ones(bins.size)
+    else:
+        below, upto = (
+            _share_array(edges[bins + side], centre[column], width[column])
+            for side in (0, 1)
+        )
+        below[bins == first[column]] = 0.0
+        upto[bins == last[column]] = 1.0
+        weights = upto - below
+    order = np.argsort(bins, kind="stable")
+    indptr = np.searchsorted(bins[order], np.arange(n_bins + 1)).astype(np.int64)
+    return indptr, inside[column[order]].astype(np.int64), weights[order]
+
+
+def _share_array(x: np.ndarray, centre: np.ndarray, width: np.ndarray) -> np.ndarray:
+    u = np.clip((x - centre) / width, -1.0, 1.0)
+    return np.where(u < 0, 0.5 * (1 + u) ** 2, 1 - 0.5 * (1 - u) ** 2)
+
+
+@nb.njit(nogil=True, cache=True)
+def rebin_rows(X, indptr, indices, weights, out):
+    """Set `out` (n, n_bins) to rows of `X` (n, m) on other bins.
+
+    The matrix comes from :func:`overlap_matrix`.
+    """
+    for p in range(X.shape[0]):
+        row = X[p]
+        for b in range(indptr.size - 1):
+            value = 0.0
+            for i in range(indptr[b], indptr[b + 1]):
+                value += np.float64(row[indices[i]]) * weights[i]
+            out[p, b] = value
