@@ -1,0 +1,373 @@
+"""The fast scan of an imzML file's list of spectra: one pass over the bytes.
+
+It accepts a strict subset of XML, the one that instruments and converters write, and
+stops with a reason at the first byte that is outside of it. The caller then takes the
+tolerant parser, so nothing here is ever guessed, repaired or skipped.
+"""
+
+import numpy as np
+from numba import njit
+
+__all__ = ["GROUP_INTENSITY", "GROUP_MZ", "GROUP_ODD", "GROUP_PLAIN", "scan_spectra"]
+
+GROUP_PLAIN, GROUP_MZ, GROUP_INTENSITY, GROUP_ODD = 0, 1, 2, 3
+
+_OK, _ODD, _CUT = 0, 1, 2
+_MAX_DEPTH = 24
+
+# Classes of bytes: inside a quoted value, whitespace, part of a name.
+_VALUE = np.zeros(256, np.bool_)
+_VALUE[32:127] = True
+_VALUE[[ord('"'), ord("<"), ord("&")]] = False
+_SPACE = np.zeros(256, np.bool_)
+_SPACE[[9, 10, 13, 32]] = True
+_NAME = np.zeros(256, np.bool_)
+for _ranges in (b"az", b"AZ", b"09"):
+    _NAME[_ranges[0] : _ranges[1] + 1] = True
+_NAME[[ord("_"), ord("-"), ord(".")]] = True
+
+
+def _bytes(text: str) -> np.ndarray:
+    return np.frombuffer(text.encode(), np.uint8).copy()
+
+
+_CV_PARAM = _bytes("cvParam")
+_GROUP_REF = _bytes("referenceableParamGroupRef")
+_SPECTRUM = _bytes("spectrum")
+_ARRAY = _bytes("binaryDataArray")
+_LIST = _bytes("spectrumList")
+_ACCESSION = _bytes("accession")
+_VALUE_NAME = _bytes("value")
+_REF = _bytes("ref")
+_NAME_NAME = _bytes("name")
+_POSITION = _bytes("position x")
+_OFFSET = _bytes("external offset")
+_LENGTH = _bytes("external array length")
+_ENCODED = _bytes("external encoded length")
+_PROFILE = _bytes("profile spectrum")
+_CENTROID = _bytes("centroid spectrum")
+_POSITIVE = _bytes("positive scan")
+_NEGATIVE = _bytes("negative scan")
+
+
+@njit(nogil=True, cache=True)
+def _is(text, start, stop, word):
+    """Whether ``text[start:stop]`` is a word."""
+    if stop - start != word.size:
+        return False
+    part = text[start:stop]
+    for k in range(word.size):
+        if part[k] != word[k]:
+            return False
+    return True
+
+
+@njit(nogil=True, cache=True)
+def _number(text, start, stop):
+    """Read an unsigned integer of at most 18 digits; -1 for anything else."""
+    if stop <= start or stop - start > 18:
+        return np.int64(-1)
+    number = np.int64(0)
+    for k in range(start, stop):
+        digit = np.int64(text[k]) - 48
+        if digit < 0 or digit > 9:
+            return np.int64(-1)
+        number = number * 10 + digit
+    return number
+
+
+@njit(nogil=True, cache=True)
+def _accession(text, start, stop):
+    """Number of an accession: positive for IMS, negative for MS, 0 when unclear.
+
+    An accession of another vocabulary is 1, which means nothing in either.
+    """
+    length = stop - start
+    if length == 11 and (
+        text[start] == 73
+        and text[start + 1] == 77
+        and text[start + 2] == 83
+        and text[start + 3] == 58
+    ):
+        return max(_number(text, start + 4, stop), np.int64(0))
+    if length == 10 and (
+        text[start] == 77 and text[start + 1] == 83 and text[start + 2] == 58
+    ):
+        return -max(_number(text, start + 3, stop), np.int64(0))
+    if length > 0:
+        first = text[start] | 32  # in lower case; a space stays one
+        if first != 105 and first != 109 and first != 32:
+            return np.int64(1)
+    return np.int64(0)
+
+
+@njit(nogil=True, cache=True)
+def _flag(text, start, stop, code):
+    """Flag of a scan term, and whether its name is right."""
+    if code == -1000128:
+        return 1, _is(text, start, stop, _PROFILE)
+    if code == -1000127:
+        return 2, _is(text, start, stop, _CENTROID)
+    if code == -1000130:
+        return 4, _is(text, start, stop, _POSITIVE)
+    if code == -1000129:
+        return 8, _is(text, start, stop, _NEGATIVE)
+    return 0, True
+
+
+@njit(nogil=True, cache=True)
+def scan_spectra(text, start, ids, id_bounds, id_kinds, id_flags, table, flags):
+    """Fill the table of spectra from the bytes of a spectrumList.
+
+    Parameters
+    ----------
+    text : ndarray of uint8
+        The whole file.
+    start : int
+        Where the spectrumList's start tag begins.
+    ids : ndarray of uint8
+        The ids of the parameter groups, one after the other.
+    id_bounds : ndarray of int64, shape (n_groups + 1,)
+        Where each id starts and ends.
+    id_kinds : ndarray of int64, shape (n_groups,)
+        What a reference to the group means: one of the ``GROUP_`` codes.
+    id_flags : ndarray of uint8, shape (n_groups,)
+        Flags that a plain group gives to a spectrum.
+    table : ndarray of int64, shape (count, 9)
+        Filled: x, y, z, then offset, length, encoded length of m/z and of intensity.
+    flags : ndarray of uint8, shape (count,)
+        Filled: flags of each spectrum.
+
+    Returns
+    -------
+    n_rows : int
+        Spectra that are complete.
+    status : int
+        0 when the list was read to its end, else it must be read another way.
+    position : int
+        Where the scan ended.
+    odd_names : bool
+        Whether a term's name contradicts its accession.
+    """
+    n = text.size
+    i = start
+    row = 0
+    depth = 0
+    odd_names = False
+    name_starts = np.zeros(_MAX_DEPTH, np.int64)
+    name_stops = np.zeros(_MAX_DEPTH, np.int64)
+    in_spectrum = in_array = False
+    seen_x = seen_y = seen_z = seen_mz = seen_intensity = False
+    kind = 0
+    offset = length = encoded = np.int64(-1)
+    flag = 0
+    while True:
+        while i < n and _SPACE[text[i]]:
+            i += 1
+        if i + 1 >= n:
+            return row, _CUT, i, odd_names
+        if text[i] != 60:
+            return row, _ODD, i, odd_names
+        i += 1
+
+        # -- an end tag ----------------------------------------------------------------
+        if text[i] == 47:
+            i += 1
+            s = i
+            while i < n and _NAME[text[i]]:
+                i += 1
+            e = i
+            while i < n and _SPACE[text[i]]:
+                i += 1
+            if i >= n:
+                return row, _CUT, i, odd_names
+            depth -= 1
+            if text[i] != 62 or depth < 0:
+                return row, _ODD, i, odd_names
+            i += 1
+            if not _is(text, s, e, text[name_starts[depth] : name_stops[depth]]):
+                return row, _ODD, i, odd_names
+            if depth == 0:
+                return row, _OK, i, odd_names
+            if in_array and _is(text, s, e, _ARRAY):
+                in_array = False
+                if kind == 0 or offset < 0 or length < 0 or encoded < 0:
+                    return row, _ODD, i, odd_names
+                if kind == 1:
+                    if seen_mz:
+                        return row, _ODD, i, odd_names
+                    seen_mz = True
+                    c = 3
+                else:
+                    if seen_intensity:
+                        return row, _ODD, i, odd_names
+                    seen_intensity = True
+                    c = 6
+                table[row, c] = offset
+                table[row, c + 1] = length
+                table[row, c + 2] = encoded
+            elif depth == 1:
+                if not (seen_x and seen_y and seen_mz and seen_intensity):
+                    return row, _ODD, i, odd_names
+                if not seen_z:
+                    table[row, 2] = 1
+                flags[row] = flag
+                in_spectrum = False
+                row += 1
+            continue
+
+        # -- a start tag ---------------------------------------------------------------
+        s = i
+        while i < n and _NAME[text[i]]:
+            i += 1
+        e = i
+        if e == s:
+            # A comment, a section or an instruction.
+            return row, _ODD, i, odd_names
+        a0 = a1 = v0 = v1 = r0 = r1 = m0 = m1 = -1
+        closed = False
+        while True:
+            gap = i
+            while i < n and _SPACE[text[i]]:
+                i += 1
+            if i + 2 >= n:
+                return row, _CUT, i, odd_names
+            if text[i] == 62:
+                i += 1
+                break
+            if text[i] == 47:
+                if text[i + 1] != 62:
+                    return row, _ODD, i, odd_names
+                closed = True
+                i += 2
+                break
+            p = i
+            while i < n and _NAME[text[i]]:
+                i += 1
+            q = i
+            if i + 2 >= n:
+                return row, _CUT, i, odd_names
+            if p == gap or q == p or text[i] != 61 or text[i + 1] != 34:
+                return row, _ODD, i, odd_names
+            i += 2
+            b = i
+            while i < n and _VALUE[text[i]]:
+                i += 1
+            if i >= n:
+                return row, _CUT, i, odd_names
+            if text[i] != 34:
+                return row, _ODD, i, odd_names
+            if _is(text, p, q, _ACCESSION):
+                if a0 >= 0:
+                    return row, _ODD, i, odd_names
+                a0, a1 = b, i
+            elif _is(text, p, q, _VALUE_NAME):
+                if v0 >= 0:
+                    return row, _ODD, i, odd_names
+                v0, v1 = b, i
+            elif _is(text, p, q, _NAME_NAME):
+                if m0 >= 0:
+                    return row, _ODD, i, odd_names
+                m0, m1 = b, i
+            elif _is(text, p, q, _REF):
+                if r0 >= 0:
+                    return row, _ODD, i, odd_names
+                r0, r1 = b, i
+            i += 1
+
+        # -- what the tag says ---------------------------------------------------------
+        if _is(text, s, e, _CV_PARAM):
+            if not in_spectrum or a0 < 0:
+                return row, _ODD, i, odd_names
+            code = _accession(text, a0, a1)
+            if code == 0:
+                return row, _ODD, i, odd_names
+            if in_array:
+                if code == 1000102 and offset < 0:
+                    offset = _number(text, v0, v1)
+                    if offset < 0:
+                        return row, _ODD, i, odd_names
+                    odd_names |= not _is(text, m0, m1, _OFFSET)
+                elif code == 1000103 and length < 0:
+                    length = _number(text, v0, v1)
+                    if length < 0:
+                        return row, _ODD, i, odd_names
+                    odd_names |= not _is(text, m0, m1, _LENGTH)
+                elif code == 1000104 and encoded < 0:
+                    encoded = _number(text, v0, v1)
+                    if encoded < 0:
+                        return row, _ODD, i, odd_names
+                    odd_names |= not _is(text, m0, m1, _ENCODED)
+                elif code != 1000101:
+                    return row, _ODD, i, odd_names
+            elif code >= 1000050 and code <= 1000052:
+                number = _number(text, v0, v1)
+                if number < 0:
+                    return row, _ODD, i, odd_names
+                axis = code - 1000050
+                if axis == 0:
+                    again, seen_x = seen_x, True
+                elif axis == 1:
+                    again, seen_y = seen_y, True
+                else:
+                    again, seen_z = seen_z, True
+                if again:
+                    return row, _ODD, i, odd_names
+                table[row, axis] = number
+                right = (
+                    m1 - m0 == 10
+                    and _is(text, m0, m1 - 1, _POSITION[:9])
+                    and text[m1 - 1] == 120 + axis
+                )
+                odd_names |= not right
+            elif code >= 1000102 and code <= 1000104:
+                return row, _ODD, i, odd_names
+            elif code <= -1000127 and code >= -1000130:
+                bit, right = _flag(text, m0, m1, code)
+                flag |= bit
+                odd_names |= not right
+        elif _is(text, s, e, _GROUP_REF):
+            if not in_spectrum or r0 < 0:
+                return row, _ODD, i, odd_names
+            found = -1
+            for g in range(id_kinds.size):
+                if _is(text, r0, r1, ids[id_bounds[g] : id_bounds[g + 1]]):
+                    found = g
+                    break
+            if found < 0:
+                return row, _ODD, i, odd_names
+            what = id_kinds[found]
+            if in_array:
+                if kind != 0 or (what != GROUP_MZ and what != GROUP_INTENSITY):
+                    return row, _ODD, i, odd_names
+                kind = what
+            elif what == GROUP_PLAIN:
+                flag |= id_flags[found]
+            else:
+                return row, _ODD, i, odd_names
+        elif depth == 1:
+            if not _is(text, s, e, _SPECTRUM) or closed or row >= table.shape[0]:
+                return row, _ODD, i, odd_names
+            in_spectrum = True
+            seen_x = seen_y = seen_z = seen_mz = seen_intensity = False
+            flag = 0
+        elif depth == 0:
+            if not _is(text, s, e, _LIST):
+                return row, _ODD, i, odd_names
+        elif _is(text, s, e, _ARRAY):
+            if in_array or closed:
+                return row, _ODD, i, odd_names
+            in_array = True
+            kind = 0
+            offset = length = encoded = np.int64(-1)
+        elif _is(text, s, e, _SPECTRUM):
+            return row, _ODD, i, odd_names
+        if closed:
+            if depth == 0:
+                return row, _OK, i, odd_names
+        else:
+            if depth >= _MAX_DEPTH:
+                return row, _ODD, i, odd_names
+            name_starts[depth] = s
+            name_stops[depth] = e
+            depth += 1
