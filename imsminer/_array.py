@@ -17,6 +17,7 @@ __all__ = [
     "check_same_namespace",
     "device_of",
     "is_numpy",
+    "is_numpy_array",
     "namespace_name",
     "namespace_of",
     "to_numpy",
@@ -35,6 +36,11 @@ def namespace_of(*arrays: Any) -> ModuleType:
 def is_numpy(xp: ModuleType) -> bool:
     """Whether `xp` is NumPy or one of its wrappers."""
     return array_api_compat.is_numpy_namespace(xp) or xp is np
+
+
+def is_numpy_array(array: Any) -> bool:
+    """Whether `array` is a NumPy array, for which there are numba kernels."""
+    return isinstance(array, np.ndarray)
 
 
 def namespace_name(xp: ModuleType) -> str:

@@ -9,12 +9,14 @@ from types import ModuleType
 from sklearn.utils._array_api import get_namespace
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 
 __all__ = [
     "Interval",
     "Options",
     "Parallel",
     "StrOptions",
+    "check_feature_names_in",
     "delayed",
     "get_namespace",
     "numpy_namespace",

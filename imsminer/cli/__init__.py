@@ -1,0 +1,44 @@
+"""The command line: ``imsminer run``, ``imsminer image``, ``imsminer demo``."""
+
+import importlib
+from typing import Any
+
+import click
+
+import imsminer
+
+__all__ = ["main"]
+
+COMMANDS = ("demo", "image", "run")
+
+
+class _LazyGroup(click.Group):
+    """Imports a command's module when it is called: ``--help`` stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return getattr(importlib.import_module(f"imsminer.cli.{cmd_name}"), cmd_name)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Say what is wrong with a file or value without a traceback."""
+        try:
+            return super().invoke(ctx)
+        except (OSError, ValueError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(imsminer.__version__, prog_name="imsminer")
+def main() -> None:
+    """Imaging mass spectrometry: from raw imzML files to ion images and segments.
+
+    Each command leaves its input files untouched and writes into one output folder,
+    which appears when everything in it is complete.
+
+    Exit codes: 0 success, 1 something is wrong with the data, or interrupted, 2 wrong
+    usage.
+    """

@@ -1,0 +1,73 @@
+"""An output folder that appears whole or not at all."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+__all__ = ["output_folder"]
+
+#: A folder that holds this file was written by imsminer, so it may be replaced.
+MARK = "provenance.json"
+
+
+@contextmanager
+def output_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Yield a folder to write into; it becomes `path` when the block succeeds.
+
+    An exception, Ctrl-C included, removes what was written and leaves `path` as it
+    was.
+
+    Parameters
+    ----------
+    path : Path
+        The folder that the user asked for.
+    overwrite : bool
+        Whether results that imsminer wrote there before are replaced.
+
+    Raises
+    ------
+    click.UsageError
+        When `path` is not empty, and `overwrite` is off or the content is not ours.
+    """
+    path = path.resolve()
+    if path.exists() and not path.is_dir():
+        message = f"{path} is a file; --output needs a folder."
+        raise click.UsageError(message)
+    if path.exists() and any(path.iterdir()):
+        if not (path / MARK).exists():
+            message = (
+                f"{path} is not empty and was not written by imsminer. Choose another "
+                "folder."
+            )
+            raise click.UsageError(message)
+        if not overwrite:
+            message = (
+                f"{path} holds results already. Choose another folder, or replace "
+                "them with --overwrite."
+            )
+            raise click.UsageError(message)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        partial.chmod(0o755)
+        yield partial
+        _replace(partial, path)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _replace(partial: Path, path: Path) -> None:
+    """Move `partial` to `path`; what was there goes when the new folder stands."""
+    if not path.exists():
+        os.replace(partial, path)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
+    os.replace(path, old / path.name)
+    os.replace(partial, path)
+    shutil.rmtree(old, ignore_errors=True)

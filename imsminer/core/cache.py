@@ -1,0 +1,77 @@
+"""Results of passes, kept within a bound so that no one reads the same data twice."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import numpy as np
+
+__all__ = ["PassCache", "cache"]
+
+
+class PassCache:
+    """A mapping of pass results, bounded in bytes; the least recently used go first.
+
+    Safe in threads. It lives in one process and is never pickled.
+
+    Parameters
+    ----------
+    max_bytes : int
+        Limit of the results' arrays together. A larger result is not kept.
+    """
+
+    def __init__(self, max_bytes: int = 256 * 2**20) -> None:
+        self.max_bytes = max_bytes
+        self._results: OrderedDict[Hashable, Any] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, compute: Callable[[], Any]) -> Any:
+        """Return the result under `key`, computed by `compute()` when it is not here.
+
+        `compute` runs outside the lock: two threads may compute the same result, and
+        then both are equal.
+        """
+        with self._lock:
+            if key in self._results:
+                self._results.move_to_end(key)
+                return self._results[key]
+        result = compute()
+        size = _size(result)
+        if size <= self.max_bytes:
+            with self._lock:
+                if key not in self._results:
+                    self._results[key] = result
+                    self._bytes += size
+                while self._bytes > self.max_bytes:
+                    _, old = self._results.popitem(last=False)
+                    self._bytes -= _size(old)
+        return result
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._results.clear()
+            self._bytes = 0
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._results
+
+    def __len__(self) -> int:
+        return len(self._results)
+
+
+def _size(result: Any) -> int:
+    """Bytes of the arrays in a result, at least 64."""
+    if isinstance(result, np.ndarray):
+        return result.nbytes
+    if hasattr(result, "__dict__"):
+        return 64 + sum(_size(value) for value in vars(result).values())
+    if hasattr(result, "nbytes"):
+        return int(result.nbytes)
+    return 64
+
+
+#: The cache that all passes of this process share.
+cache = PassCache()
