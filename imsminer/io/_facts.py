@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from imsminer.io import _vocabulary as cv
-from imsminer.io._xml import NAMESPACE, Header, Term
+from imsminer.io._rows import Term
+from imsminer.io._xml import NAMESPACE, Header
 
 __all__ = ["RunFacts", "run_facts"]
 

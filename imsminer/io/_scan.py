@@ -16,7 +16,8 @@ import numpy as np
 from imsminer.exceptions import ImzMLError
 from imsminer.io import _vocabulary as cv
 from imsminer.io._facts import RunFacts, run_facts
-from imsminer.io._xml import Header, SpectrumRows, parse_xml
+from imsminer.io._rows import SpectrumRows
+from imsminer.io._xml import Header, parse_xml
 
 __all__ = ["SPECTRUM", "Scan", "scan_imzml"]
 

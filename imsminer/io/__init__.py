@@ -1,0 +1,1 @@
+"""Reading and writing files: imzML, and what results are exported to."""

@@ -1,0 +1,127 @@
+"""Checks of a scanned run against its .ibd, without reading it."""
+
+import numpy as np
+
+from imsminer.io import _vocabulary as cv
+from imsminer.io._facts import RunFacts
+from imsminer.io._ibd import stored_bytes
+from imsminer.io._scan import Scan
+
+__all__ = ["find_problems", "layout_oddities"]
+
+_KINDS = {"mz": "m/z", "intensity": "intensity"}
+
+
+def find_problems(scan: Scan, ibd: str, size: int) -> dict[int, str]:
+    """Return the spectra that cannot be read, with the reason.
+
+    Parameters
+    ----------
+    scan : Scan
+        The metadata; an oddity is added where encoded lengths are wrong but the layout
+        shows what is stored.
+    ibd : str
+        Path of the binary file, for messages.
+    size : int
+        Its size in bytes.
+    """
+    problems = dict(scan.problems)
+    spectra = scan.spectra
+    good = np.ones(spectra.size, np.bool_)
+    good[list(problems)] = False
+    differ = good & (spectra["mz_length"] != spectra["intensity_length"])
+    for i in np.flatnonzero(differ).tolist():
+        problems[i] = (
+            f"it has {spectra['intensity_length'][i]} intensities "
+            f"for {spectra['mz_length'][i]} m/z values, expected as many"
+        )
+    for kind, name in _KINDS.items():
+        good[list(problems)] = False
+        _check_encoded(scan, kind, good, problems)
+        good[list(problems)] = False
+        offsets = spectra[f"{kind}_offset"]
+        n_bytes = stored_bytes(spectra, kind)
+        ends = offsets + n_bytes
+        filled = spectra[f"{kind}_length"] > 0
+        outside = good & filled & ((offsets < 0) | (ends > size))
+        for i in np.flatnonzero(outside).tolist():
+            problems[i] = (
+                f"its {name} array takes bytes {offsets[i]} to "
+                f"{ends[i]} of {ibd}, which has {size}: the .ibd is truncated, or the "
+                "offset is wrong"
+            )
+    return problems
+
+
+def _check_encoded(
+    scan: Scan, kind: str, good: np.ndarray, problems: dict[int, str]
+) -> None:
+    """Compare encoded lengths with the data type."""
+    spectra = scan.spectra
+    lengths = spectra[f"{kind}_length"]
+    encoded = spectra[f"{kind}_encoded"]
+    packed = spectra[f"{kind}_zlib"]
+    unknown = good & packed & (lengths > 0) & (encoded < 0)
+    for i in np.flatnonzero(unknown).tolist():
+        problems[i] = (
+            f"its {_KINDS[kind]} array is compressed and has no "
+            f"encoded length ({cv.ENCODED}), which is needed to read it"
+        )
+    n_bytes = stored_bytes(spectra, kind)
+    wrong = good & ~packed & (encoded > 0) & (encoded != n_bytes)
+    if not wrong.any():
+        return
+    # Stored values of another size would leave traces: arrays that overlap, or gaps.
+    doubtful = wrong & (
+        (encoded == 2 * lengths) | (encoded == 4 * lengths) | (encoded == 8 * lengths)
+    )
+    if doubtful.any() and not _is_tight(spectra, good):
+        for i in np.flatnonzero(doubtful).tolist():
+            stored = cv.TYPES[spectra[f"{kind}_type"][i]].name
+            problems[i] = (
+                f"its {_KINDS[kind]} array holds {lengths[i]} "
+                f"values of type {stored}, {n_bytes[i]} bytes, and an encoded length "
+                f"of {encoded[i]}: type or length is wrong, expected that they agree"
+            )
+    else:
+        scan.oddities["encoded"] = (
+            "encoded lengths disagree with lengths and data types; the latter were "
+            "taken, with which the arrays fill the .ibd without gaps or overlaps."
+            if doubtful.any()
+            else "encoded lengths disagree with lengths and data types; the latter "
+            "were taken."
+        )
+
+
+def _is_tight(spectra: np.ndarray, good: np.ndarray) -> bool:
+    """Whether the arrays, of the declared types, follow each other without a gap."""
+    arrays = np.concatenate(
+        [
+            np.column_stack([spectra[f"{kind}_offset"], stored_bytes(spectra, kind)])[
+                good & (spectra[f"{kind}_length"] > 0)
+            ]
+            for kind in _KINDS
+        ]
+    )
+    arrays = np.unique(arrays, axis=0)
+    return bool(np.array_equal(arrays[1:, 0], arrays[:-1].sum(axis=1)))
+
+
+def layout_oddities(
+    spectra: np.ndarray, facts: RunFacts, shared: bool
+) -> dict[str, str]:
+    """Return what is odd about the layout of the spectra that are read."""
+    oddities = {}
+    if facts.continuous and not shared:
+        oddities["layout"] = (
+            "the file says continuous, but its spectra have different m/z arrays; it "
+            "is read as processed."
+        )
+    positions = np.column_stack([spectra["x"], spectra["y"], spectra["z"]])
+    repeated = spectra.size - np.unique(positions, axis=0).shape[0]
+    if repeated:
+        oddities["positions"] = (
+            f"{repeated:,} spectra lie at positions that another one has too; all are "
+            "read, and an image shows one of them."
+        )
+    return oddities

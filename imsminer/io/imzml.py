@@ -1,0 +1,353 @@
+"""ImzMLReader: imzML files as a lazy sequence of spectra."""
+
+import hashlib
+import threading
+import warnings
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from imsminer.core.source import ConcatSource, Source, pixel_table, run_table
+from imsminer.core.spectra import Spectra
+from imsminer.exceptions import ImzMLError, ImzMLWarning
+from imsminer.io._index import PathOrPaths, RunIndex, find_files, open_run
+
+__all__ = ["ImzMLReader", "ImzMLSource"]
+
+
+class ImzMLSource(Source):
+    """The spectra of one imzML file.
+
+    Parameters
+    ----------
+    path : path-like
+        The ``.imzML`` file.
+    ibd : path-like
+        Its ``.ibd``.
+    checksum : bool, default=False
+        Compare the ``.ibd`` with the SHA-1 or MD5 that the imzML file gives.
+    on_error : {"raise", "skip"}, default="raise"
+        What to do about spectra that cannot be read.
+    mmap : bool, default=True
+        Read through a memory map; otherwise into buffers.
+    spectrum_type : {"profile", "centroid"}, default=None
+        What the spectra are, against what the file says.
+
+    Attributes
+    ----------
+    skipped : DataFrame
+        Spectra that were left out.
+    warnings : tuple of str
+        What is odd about the file.
+    """
+
+    def __init__(
+        self,
+        path: str | PathLike,
+        ibd: str | PathLike,
+        *,
+        checksum: bool = False,
+        on_error: str = "raise",
+        mmap: bool = True,
+        spectrum_type: str | None = None,
+    ) -> None:
+        options: dict[str, Any] = {"on_error": on_error, "mapped": mmap}
+        index = open_run(path, ibd, checksum=checksum, **options)
+        self._set_up(index, options, spectrum_type)
+
+    def _set_up(
+        self, index: RunIndex, options: dict[str, Any], spectrum_type: str | None
+    ) -> None:
+        self._index = index
+        self._options = options
+        self._spectrum_type = spectrum_type
+        self._lock = threading.Lock()
+        self._axis: np.ndarray | None = None
+        self._n_bytes = 0
+        facts = index.facts
+        kind = spectrum_type or facts.spectrum_type
+        self.coordinates = index.coordinates
+        self.n_rows = index.lengths.size
+        name = Path(index.path).stem
+        self.pixels = pixel_table(index.coordinates, name)
+        self.runs = run_table(
+            name=name,
+            path=index.path,
+            polarity=facts.polarity,
+            mode="continuous" if index.shared else "processed",
+            spectrum_type=kind,
+            pixel_size_x=facts.pixel_size_x,
+            pixel_size_y=facts.pixel_size_y,
+            instrument=facts.instrument,
+            uuid=facts.uuid,
+            n_pixels=self.n_rows,
+        )
+        self.run_bounds = np.array([0, self.n_rows], np.int64)
+        self.profile = np.array([kind == "profile"])
+        per_point = index.reader.intensity_type.itemsize + (0 if index.shared else 8)
+        self.row_bytes = index.lengths * per_point
+        state = (index.path, index.stamp, facts.uuid, options["on_error"], kind)
+        self.identity = hashlib.sha256(repr(state).encode()).hexdigest()[:32]
+
+    @property
+    def mz(self) -> np.ndarray | None:  # type: ignore[override]
+        """The axis that all spectra share, read on first use, or `None`."""
+        if not self._index.shared:
+            return None
+        if self._axis is None:
+            axis, n_bytes = self._index.reader.read_axis()
+            axis.flags.writeable = False
+            self._count(n_bytes)
+            self._axis = axis
+        return self._axis
+
+    @property
+    def n_mz(self) -> int | None:
+        """Length of the shared axis, or `None`; nothing is read."""
+        return int(self._index.lengths[0]) if self._index.shared else None
+
+    @property
+    def skipped(self) -> pd.DataFrame:
+        """Spectra that were left out, with the reason."""
+        return self._index.skipped
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is odd about the file, a sentence each."""
+        return self._index.warnings
+
+    @property
+    def n_bytes_read(self) -> int:  # type: ignore[override]
+        """Bytes of arrays delivered so far, as they are stored."""
+        return self._n_bytes
+
+    def _count(self, n_bytes: int) -> None:
+        with self._lock:
+            self._n_bytes += n_bytes
+
+    def read(
+        self, rows: np.ndarray | slice
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Return m/z, intensity and indptr of some rows.
+
+        Consecutive rows are delivered in place, as read-only views of the mapped file,
+        where its layout and alignment allow; everything else is copied once.
+
+        Raises
+        ------
+        ImzMLError
+            When m/z values are not finite and ascending, or an array cannot be
+            decompressed. For spectra with m/z arrays of their own, also when
+            intensities are not finite. Intensities on a shared axis are delivered as
+            they are. Negative intensities are accepted.
+        """
+        reader = self._index.reader
+        if self._index.shared:
+            mz = self.mz
+            intensity, n_bytes = reader.read_matrix(rows)
+            self._count(n_bytes)
+            return mz, intensity, None  # type: ignore[return-value]
+        points, intensity, indptr, n_bytes = reader.read_ragged(rows)
+        self._count(n_bytes)
+        return points, intensity, indptr
+
+    def _row_ends(self, start: int, stop: int) -> list[np.ndarray]:
+        found = self._index.reader.read_ends(slice(start, stop))
+        if found is None:
+            return super()._row_ends(start, stop)
+        ends, n_bytes = found
+        self._count(n_bytes)
+        return [np.array([ends[0].min(), ends[1].max()])] if ends.size else []
+
+    def __reduce__(self) -> tuple:
+        index = self._index
+        return _reopen, (
+            type(self),
+            index.path,
+            index.ibd,
+            index.stamp,
+            index.facts.uuid,
+            self._options,
+            self._spectrum_type,
+        )
+
+
+def _reopen(
+    cls: type[ImzMLSource],
+    path: str,
+    ibd: str,
+    stamp: tuple[int, int, int, int],
+    uuid: str | None,
+    options: dict[str, Any],
+    spectrum_type: str | None,
+) -> ImzMLSource:
+    index = open_run(path, ibd, expected=stamp, **options)
+    if index.facts.uuid != uuid:
+        message = (
+            f"{path} has changed since the Spectra was pickled: its UUID is "
+            f"{index.facts.uuid}, expected {uuid}. Open it again with ImzMLReader."
+        )
+        raise ImzMLError(message)
+    source = cls.__new__(cls)
+    source._set_up(index, options, spectrum_type)
+    return source
+
+
+class ImzMLReader(Spectra):
+    """Spectra of one imzML file, or of many: a study.
+
+    Opening reads the XML and checks it against the size and the UUID of the ``.ibd``;
+    spectra are read when someone asks for them. Views, pickles and threads share one
+    open file.
+
+    Parameters
+    ----------
+    paths : path-like or sequence of path-like
+        One ``.imzML`` file, a folder (all its imzML files, by name), or several.
+    ibd : path-like or sequence of path-like, default=None
+        The binary files, where they do not lie beside the imzML files under the same
+        name.
+    checksum : bool, default=False
+        Compare each ``.ibd`` with the SHA-1 or MD5 in its imzML file, which reads all
+        of it once.
+    on_error : {"raise", "skip"}, default="raise"
+        ``"skip"`` leaves out the spectra that cannot be read and lists them in
+        `skipped`, and reads an ``.ibd`` whose UUID is another one, with a warning.
+    mmap : bool, default=True
+        Read through a memory map. `False` reads into buffers, which suits network
+        drives on which files may shrink.
+    spectrum_type : {"profile", "centroid"}, default=None
+        What the spectra are; `None` believes the files.
+
+    Attributes
+    ----------
+    skipped : DataFrame
+        The spectra that were left out: run, index in the file, x, y, z, reason.
+    paths : list of Path
+        The imzML files.
+
+    Raises
+    ------
+    ImzMLError
+        When a file cannot be read without a guess that could be wrong: cut-off XML,
+        a truncated ``.ibd`` or one of another file, arrays of different lengths,
+        unknown data types. Missing files raise one that is also a
+        `FileNotFoundError`.
+
+    Warns
+    -----
+    ImzMLWarning
+        Once per kind of departure from the standard and file, where it does not
+        change what is read.
+
+    Notes
+    -----
+    m/z are float64. Intensities are float32, or float64 where the file stores 64-bit
+    floats or 32- or 64-bit integers. Reading checks that m/z are finite and ascending.
+
+    References
+    ----------
+    .. [1] Schramm T. et al., imzML — a common data format for the flexible exchange
+       and processing of mass spectrometry imaging data. J. Proteomics 75, 5106 (2012).
+
+    Examples
+    --------
+    >>> from imsminer import ImzMLReader
+    >>> from imsminer.datasets import load_kidney
+    >>> kidney = ImzMLReader(load_kidney())
+    >>> kidney.shape
+    (342, None)
+    >>> mz, intensity = kidney[0]
+    >>> kidney[kidney.pixels["x"] < 5].runs.loc[:, "polarity"].item()
+    'negative'
+    """
+
+    def __init__(
+        self,
+        paths: PathOrPaths,
+        *,
+        ibd: PathOrPaths | None = None,
+        checksum: bool = False,
+        on_error: str = "raise",
+        mmap: bool = True,
+        spectrum_type: str | None = None,
+    ) -> None:
+        for name, value, allowed in (
+            ("on_error", on_error, ("raise", "skip")),
+            ("spectrum_type", spectrum_type, (None, "profile", "centroid")),
+        ):
+            if value not in allowed:
+                message = (
+                    f"ImzMLReader: {name} must be one of {allowed}, got {value!r}."
+                )
+                raise ValueError(message)
+        sources = []
+        for path, binary in find_files(paths, ibd):
+            source = ImzMLSource(
+                path,
+                binary,
+                checksum=checksum,
+                on_error=on_error,
+                mmap=mmap,
+                spectrum_type=spectrum_type,
+            )
+            for text in source.warnings:
+                warnings.warn(text, ImzMLWarning, stacklevel=2)
+            sources.append(source)
+        super().__init__(sources[0] if len(sources) == 1 else ConcatSource(sources))
+
+    @property
+    def paths(self) -> list[Path]:
+        """The imzML files, in the order of the runs."""
+        return [Path(path) for path in self.runs["path"]]
+
+    @property
+    def skipped(self) -> pd.DataFrame:
+        """Spectra that were left out, with the reason; empty for whole files."""
+        sources = getattr(self.source, "sources", (self.source,))
+        tables = [
+            source.skipped.assign(run=name)
+            for source, name in zip(sources, self.runs.index, strict=True)
+        ]
+        return pd.concat(tables, ignore_index=True)
+
+    def __repr__(self) -> str:
+        runs = self.runs
+        modes = ", ".join(
+            f"{mode} {kind}"
+            for mode, kind in dict.fromkeys(
+                zip(runs["mode"], runs["spectrum_type"], strict=True)
+            )
+        )
+        what = self.paths[0].name if len(runs) == 1 else f"{len(runs)} runs"
+        axis = "own m/z axes" if self.n_mz is None else f"{self.n_mz:,} m/z values"
+        parts = [f"{len(self):,} pixels", axis, modes]
+        if len(self.skipped):
+            parts.append(f"{len(self.skipped):,} spectra skipped")
+        return f"<ImzMLReader {what}: {'; '.join(parts)}>"
+
+    def __reduce__(self) -> tuple:
+        return _restore_reader, (
+            type(self),
+            self.source,
+            self._pixels,
+            self.peaks,
+            self.source.blocks,
+        )
+
+
+def _restore_reader(
+    cls: type[ImzMLReader],
+    source: Source,
+    pixels: pd.DataFrame | None,
+    peaks: pd.DataFrame | None,
+    blocks: np.ndarray | None,
+) -> ImzMLReader:
+    reader = cls.__new__(cls)
+    Spectra.__init__(reader, source, pixels=pixels, peaks=peaks)
+    if blocks is not None:
+        source.blocks = blocks
+    return reader
