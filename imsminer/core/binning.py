@@ -1,0 +1,243 @@
+"""Adding spectra up on one m/z axis, whatever axes they come on."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from imsminer._array import array_namespace, is_numpy_array, to_numpy
+from imsminer.core._kernels import (
+    accumulate_numba,
+    accumulate_xp,
+    binning_numba,
+    binning_xp,
+)
+from imsminer.core._kernels.binning_numba import Guide, build_guide
+from imsminer.core.axis import MassAxis, estimate_grid
+from imsminer.core.cache import cache
+from imsminer.core.chunk import SpectrumChunk
+from imsminer.core.spectra import Spectra
+
+__all__ = ["AxisStatistics", "Binner", "sample_cells"]
+
+
+def sample_cells(spectra: Spectra) -> MassAxis:
+    """Return the axis whose bins are the cells that profile samples stand for.
+
+    That is the instrument's native grid where one can be recovered, else an axis with
+    the samples' spacing. Estimated once per source, from at most 10 spectra.
+    """
+
+    def compute() -> MassAxis:
+        grid = estimate_grid(spectra)
+        return MassAxis.estimate(spectra) if grid is None else grid
+
+    return cache.get(("cells", spectra.source.identity), compute)
+
+
+@dataclass(frozen=True)
+class AxisStatistics:
+    """Statistics over pixels, one value per bin of an m/z axis.
+
+    Attributes
+    ----------
+    mz : ndarray of float64, shape (n_bins,)
+        Centres of the bins.
+    total : ndarray of float64, shape (n_bins,)
+        Sum over the pixels.
+    maximum, squares : ndarray of float64 or None
+        Largest value of any pixel (0 where there is none above), sum of squares.
+    count : ndarray of int64 or None
+        Number of pixels with a value above 0.
+    n_pixels : int
+        Number of pixels.
+    n_dropped : int
+        Points whose m/z lies outside the axis.
+    """
+
+    mz: np.ndarray
+    total: np.ndarray
+    maximum: np.ndarray | None
+    count: np.ndarray | None
+    squares: np.ndarray | None
+    n_pixels: int
+    n_dropped: int = 0
+
+    @classmethod
+    def zeros(cls, mz: np.ndarray, *, full: bool) -> "AxisStatistics":
+        """Return the statistics of no pixel."""
+        n = mz.size
+        if not full:
+            return cls(mz, np.zeros(n), None, None, None, 0)
+        return cls(mz, np.zeros(n), np.zeros(n), np.zeros(n, np.int64), np.zeros(n), 0)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Mean spectrum."""
+        return self.total / self.n_pixels
+
+    @property
+    def frequency(self) -> np.ndarray:
+        """Share of the pixels with a value above 0."""
+        return self._full("count") / self.n_pixels
+
+    @property
+    def std(self) -> np.ndarray:
+        """Standard deviation over the pixels."""
+        variance = self._full("squares") / self.n_pixels - self.mean**2
+        return np.sqrt(np.maximum(variance, 0.0))
+
+    def combine(self, other: "AxisStatistics") -> "AxisStatistics":
+        """Return the statistics of the pixels of both."""
+        sums = {
+            "total": self.total + other.total,
+            "n_pixels": self.n_pixels + other.n_pixels,
+            "n_dropped": self.n_dropped + other.n_dropped,
+        }
+        if self.maximum is None or other.maximum is None:
+            return replace(self, **sums, maximum=None, count=None, squares=None)
+        return replace(
+            self,
+            **sums,
+            maximum=np.maximum(self.maximum, other.maximum),
+            count=self._full("count") + other._full("count"),
+            squares=self._full("squares") + other._full("squares"),
+        )
+
+    def _full(self, name: str) -> np.ndarray:
+        value = getattr(self, name)
+        if value is None:
+            message = f"{name} was not computed: this pass summed only (full=False)."
+            raise ValueError(message)
+        return value
+
+
+@dataclass(frozen=True)
+class Binner:
+    """How the spectra of one dataset come onto one axis. Small and picklable.
+
+    Attributes
+    ----------
+    centers : ndarray of float64, shape (n_bins,)
+        Centres of the bins.
+    edges : ndarray of float64, shape (n_bins + 1,), or None
+        Edges of the bins; `None` adds up on the shared axis, column by column.
+    cells : ndarray of float64 or None
+        Edges of the native grid's cells, over which profile samples are spread;
+        `None` where each sample falls into one bin (centroids, or the grid itself).
+    fingerprint : str
+        Equal for binners that do the same.
+    """
+
+    centers: np.ndarray
+    edges: np.ndarray | None
+    cells: np.ndarray | None
+    fingerprint: str
+
+    @classmethod
+    def of(cls, spectra: Spectra, axis: MassAxis | None) -> "Binner":
+        """Decide how `spectra` come onto `axis` (their shared axis when `None`)."""
+        shared = spectra.mz
+        if axis is None:
+            assert shared is not None
+            return cls(shared, None, None, "shared")
+        if shared is not None and np.array_equal(shared, axis.centers):
+            return cls(shared, None, None, "shared")
+        cells, name = None, "points"
+        if spectra.source.profile.any():
+            grid = sample_cells(spectra)
+            if not np.array_equal(grid.edges, axis.edges):
+                cells, name = grid.edges, grid.fingerprint
+        return cls(axis.centers, axis.edges, cells, f"{axis.fingerprint}/{name}")
+
+    def accumulator(self, *, full: bool) -> "_Accumulator":
+        """Return sums that start at 0."""
+        return _Accumulator(self, full=full)
+
+
+class _Accumulator:
+    """Running statistics of one block of rows."""
+
+    def __init__(self, binner: Binner, *, full: bool) -> None:
+        self._binner = binner
+        sums = AxisStatistics.zeros(binner.centers, full=full)
+        self._sums = sums
+        self._arrays = (
+            (sums.total, sums.maximum, sums.count, sums.squares)
+            if full
+            else (sums.total,)
+        )
+        self._n_pixels = 0
+        self._n_dropped = 0
+        self._rebinning: tuple[np.ndarray, tuple] | None = None
+        if binner.edges is not None:
+            self._guide = build_guide(binner.edges)
+        if binner.cells is not None:
+            self._cell_guide: Guide = build_guide(binner.cells)
+
+    def add(self, chunk: SpectrumChunk) -> None:
+        """Add the spectra of a chunk."""
+        self._n_pixels += chunk.n_spectra
+        if chunk.is_ragged:
+            self._n_dropped += self._add_points(chunk)
+        elif self._binner.edges is None:
+            self._add_rows(chunk.intensity)
+        else:
+            self._add_rows(self._rebin(chunk))
+
+    def result(self) -> AxisStatistics:
+        """Return the statistics of what was added."""
+        return replace(self._sums, n_pixels=self._n_pixels, n_dropped=self._n_dropped)
+
+    def _add_rows(self, intensity: Any) -> None:
+        brief = len(self._arrays) == 1
+        if is_numpy_array(intensity):
+            name = "sum_rows" if brief else "accumulate_rows"
+            getattr(accumulate_numba, name)(intensity, *self._arrays)
+        elif brief:
+            self._merge((accumulate_xp.sum_rows(intensity),))
+        else:
+            self._merge(accumulate_xp.accumulate_rows(intensity))
+
+    def _add_points(self, chunk: SpectrumChunk) -> int:
+        """Add ragged spectra; return how many points lie outside the axis."""
+        spread = chunk.profile and self._binner.cells is not None
+        brief = len(self._arrays) == 1
+        name = f"{'spread_' if spread else ''}{'sum' if brief else 'accumulate'}_points"
+        points = (chunk.mz, chunk.intensity) if brief else _flat(chunk)
+        if is_numpy_array(chunk.intensity):
+            cells = (self._cell_guide, self._binner.cells) if spread else ()
+            bins = (self._guide, self._binner.edges)
+            return getattr(binning_numba, name)(*points, *cells, *bins, *self._arrays)
+        xp = array_namespace(chunk.mz)
+        edges = [self._binner.cells, self._binner.edges] if spread else []
+        edges = [xp.asarray(part) for part in edges or [self._binner.edges]]
+        *parts, dropped = getattr(binning_xp, name)(*points, *edges)
+        self._merge(tuple(parts))
+        return dropped
+
+    def _merge(self, parts: tuple) -> None:
+        """Add statistics that were computed in another array library."""
+        for number, (array, part) in enumerate(zip(self._arrays, parts, strict=True)):
+            if number == 1:
+                np.maximum(array, to_numpy(part), out=array)
+            else:
+                array += to_numpy(part)
+
+    def _rebin(self, chunk: SpectrumChunk) -> Any:
+        if self._rebinning is None or self._rebinning[0] is not chunk.mz:
+            matrix = binning_numba.overlap_matrix(
+                chunk.mz, None, self._binner.edges, chunk.profile
+            )
+            self._rebinning = (chunk.mz, matrix)
+        matrix = self._rebinning[1]
+        if not is_numpy_array(chunk.intensity):
+            xp = array_namespace(chunk.intensity)
+            return binning_xp.rebin_rows(chunk.intensity, *map(xp.asarray, matrix))
+        out = np.empty((chunk.n_spectra, self._binner.centers.size))
+        binning_numba.rebin_rows(chunk.intensity, *matrix, out)
+        return out
+
+
+def _flat(chunk: SpectrumChunk) -> tuple[Any, Any, Any]:
+    return chunk.mz, chunk.intensity, chunk.indptr

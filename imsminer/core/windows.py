@@ -1,0 +1,214 @@
+"""Intensities inside m/z windows, one value per pixel and window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import joblib
+import numpy as np
+import pandas as pd
+
+from imsminer._array import is_numpy_array, to_numpy
+from imsminer.core._kernels import integrate_numba, integrate_xp
+from imsminer.core._kernels.binning_numba import build_guide
+from imsminer.core.binning import sample_cells
+from imsminer.core.engine import map_rows
+from imsminer.core.peaktable import feature_names
+from imsminer.core.spectra import Spectra, pixel_index
+
+if TYPE_CHECKING:
+    from imsminer.core.chunk import SpectrumChunk
+
+__all__ = ["WindowReader", "cell_edges", "integrate_windows", "ion_images"]
+
+METHODS = ("area", "sum", "max", "mean")
+
+
+def cell_edges(mz: np.ndarray) -> np.ndarray:
+    """Return the edges of the samples' cells: half-way between neighbours."""
+    if mz.size == 1:
+        return np.array([mz[0] - 0.5, mz[0] + 0.5])
+    middle = 0.5 * (mz[1:] + mz[:-1])
+    first, last = 2 * mz[0] - middle[0], 2 * mz[-1] - middle[-1]
+    return np.concatenate([[first], middle, [last]])
+
+
+@dataclass(frozen=True)
+class WindowReader:
+    """Integrates the spectra of a chunk over windows; small and picklable.
+
+    Attributes
+    ----------
+    low, high : ndarray of float64, shape (n_windows,)
+        Half-open windows of m/z.
+    method : {"area", "sum", "max", "mean"}
+        What to compute. `area` is the integral over m/z of the profile; `mean` is the
+        area over the window's width, or for centroids the mean of those inside.
+    cells : ndarray of float64 or None
+        Edges of the cells that samples of ragged profiles stand for.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    method: str
+    cells: np.ndarray | None = None
+
+    @cached_property
+    def _cell_guide(self) -> Any:
+        return build_guide(self.cells)
+
+    def __getstate__(self) -> dict:
+        return {
+            "low": self.low,
+            "high": self.high,
+            "method": self.method,
+            "cells": self.cells,
+        }
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+
+    def __call__(self, chunk: SpectrumChunk) -> Any:
+        """Return values of shape (n_spectra, n_windows), float32."""
+        if chunk.is_ragged:
+            return self._points(chunk)
+        return self._rows(chunk)
+
+    def _rows(self, chunk: SpectrumChunk) -> Any:
+        mz, intensity = np.asarray(chunk.mz), chunk.intensity
+        kernels = integrate_numba if is_numpy_array(intensity) else integrate_xp
+        left = np.searchsorted(mz, self.low)
+        right = np.searchsorted(mz, self.high)
+        shape = (chunk.n_spectra, self.low.size)
+        if self.method == "max":
+            return _run(kernels.max_windows_rows, intensity, (left, right), shape)
+        if self.method == "sum" or (self.method == "mean" and not chunk.profile):
+            values = _run(kernels.sum_windows_rows, intensity, (left, right), shape)
+            if self.method == "sum":
+                return values
+            return values / _like(values, np.maximum(right - left, 1))
+        edges = cell_edges(mz)
+        arguments = _partial_windows(edges, self.low, self.high)
+        values = _run(kernels.area_windows_rows, intensity, arguments, shape)
+        if self.method == "mean":
+            values = values / _like(values, self.high - self.low)
+        return values
+
+    def _points(self, chunk: SpectrumChunk) -> Any:
+        mz, intensity, indptr = chunk.mz, chunk.intensity, chunk.indptr
+        numpy_chunk = is_numpy_array(intensity)
+        kernels = integrate_numba if numpy_chunk else integrate_xp
+        shape = (chunk.n_spectra, self.low.size)
+        flat = (mz, intensity, indptr)
+        ends = (self.low, self.high)
+        if self.method == "max":
+            return _run_points(kernels.max_points, flat, ends, shape)
+        if self.method == "sum":
+            return _run_points(kernels.integrate_points, flat, ends, shape)
+        if not chunk.profile:
+            total = _run_points(kernels.integrate_points, flat, ends, shape)
+            one = (mz, intensity * 0 + 1, indptr)
+            number = _run_points(kernels.integrate_points, one, ends, shape)
+            return total / (number + (number == 0))
+        cells = (self._cell_guide, self.cells)
+        values = _run_points(kernels.area_points, flat, (*cells, *ends), shape)
+        if self.method == "mean":
+            values = values / _like(values, self.high - self.low)
+        return values
+
+
+def integrate_windows(
+    spectra: Spectra,
+    low: np.ndarray,
+    high: np.ndarray,
+    method: str,
+    *,
+    n_jobs: int | None = None,
+) -> Any:
+    """Integrate all spectra over windows: one pass, kept under its fingerprint.
+
+    Returns
+    -------
+    array of float32, shape (n_pixels, n_windows)
+        In the namespace of the chunks.
+
+    Raises
+    ------
+    ValueError
+        When an area is asked of centroids, or an intensity is not finite.
+    """
+    profile = spectra.source.profile
+    if method == "area" and not profile.all():
+        message = (
+            "method='area' needs profile spectra, but these are centroided: a centroid "
+            "has no width. Use method='sum' (or 'auto')."
+        )
+        raise ValueError(message)
+    cells = None
+    if spectra.mz is None and method in ("area", "mean") and profile.any():
+        cells = sample_cells(spectra).edges
+    reader = WindowReader(low, high, method, cells)
+    key = joblib.hash((low, high, method))
+    return map_rows(spectra, reader, key, n_jobs=n_jobs)
+
+
+def ion_images(
+    spectra: Spectra, mz: Any, ppm: float, *, n_jobs: int | None = None
+) -> pd.DataFrame | pd.Series:
+    """Sum the intensities within ± `ppm` of each m/z (see `Spectra.ion_image`)."""
+    targets = np.atleast_1d(np.asarray(mz, dtype=np.float64))
+    if targets.ndim != 1 or not np.all(targets > 0):
+        message = f"mz needs positive numbers, got {mz!r}"
+        raise ValueError(message)
+    if not ppm > 0:
+        message = f"ppm must be positive, got {ppm!r}"
+        raise ValueError(message)
+    half = targets * ppm * 1e-6
+    # The windows' ends belong to them: the kernels' are half-open.
+    high = np.nextafter(targets + half, np.inf)
+    values = to_numpy(
+        integrate_windows(spectra, targets - half, high, "sum", n_jobs=n_jobs)
+    )
+    index, columns = pixel_index(spectra), feature_names(targets)
+    table = pd.DataFrame(values, index=index, columns=columns, copy=False)
+    return table.iloc[:, 0] if np.ndim(mz) == 0 else table
+
+
+def _partial_windows(
+    edges: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """Return columns, weights, and the parts of each window's first and last column."""
+    n = edges.size - 1
+    left = np.clip(np.searchsorted(edges, low, side="right") - 1, 0, n)
+    right = np.clip(np.searchsorted(edges, high, side="left"), left, n)
+    weights = np.diff(edges)
+    start, stop = np.minimum(left, n - 1), np.clip(right - 1, 0, n - 1)
+
+    def part(cell: np.ndarray) -> np.ndarray:
+        top = np.minimum(high, edges[cell + 1])
+        return np.maximum(top - np.maximum(low, edges[cell]), 0.0) / weights[cell]
+
+    return left, right, weights, part(start), part(stop)
+
+
+def _run(kernel: Any, intensity: Any, arguments: tuple, shape: tuple) -> Any:
+    if is_numpy_array(intensity):
+        out = np.empty(shape, np.float32)
+        kernel(intensity, *arguments, out)
+        return out
+    return kernel(intensity, *arguments)
+
+
+def _run_points(kernel: Any, flat: tuple, arguments: tuple, shape: tuple) -> Any:
+    if is_numpy_array(flat[1]):
+        out = np.empty(shape, np.float32)
+        kernel(*flat, *arguments, out)
+        return out
+    return kernel(*flat, *arguments)
+
+
+def _like(values: Any, factor: np.ndarray) -> Any:
+    factor = factor.astype(np.float32)
+    return factor if is_numpy_array(values) else type(values)(factor)

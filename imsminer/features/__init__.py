@@ -1,0 +1,1 @@
+"""From spectra to the feature matrix, and steps on it."""
