@@ -10,7 +10,7 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from imsminer._array import is_numpy_array, to_numpy
+from imsminer._array import array_namespace, device_of, is_numpy_array, to_numpy
 from imsminer.core._kernels import integrate_numba, integrate_xp
 from imsminer.core._kernels.binning_numba import build_guide
 from imsminer.core.binning import sample_cells
@@ -83,15 +83,15 @@ class WindowReader:
         right = np.searchsorted(mz, self.high)
         shape = (chunk.n_spectra, self.low.size)
         if self.method == "max":
-            return _run(kernels.max_windows_rows, intensity, (left, right), shape)
+            return _run(kernels.max_windows_rows, (intensity,), (left, right), shape)
         if self.method == "sum" or (self.method == "mean" and not chunk.profile):
-            values = _run(kernels.sum_windows_rows, intensity, (left, right), shape)
+            values = _run(kernels.sum_windows_rows, (intensity,), (left, right), shape)
             if self.method == "sum":
                 return values
             return values / _like(values, np.maximum(right - left, 1))
         edges = cell_edges(mz)
         arguments = _partial_windows(edges, self.low, self.high)
-        values = _run(kernels.area_windows_rows, intensity, arguments, shape)
+        values = _run(kernels.area_windows_rows, (intensity,), arguments, shape)
         if self.method == "mean":
             values = values / _like(values, self.high - self.low)
         return values
@@ -104,16 +104,16 @@ class WindowReader:
         flat = (mz, intensity, indptr)
         ends = (self.low, self.high)
         if self.method == "max":
-            return _run_points(kernels.max_points, flat, ends, shape)
+            return _run(kernels.max_points, flat, ends, shape)
         if self.method == "sum":
-            return _run_points(kernels.integrate_points, flat, ends, shape)
+            return _run(kernels.integrate_points, flat, ends, shape)
         if not chunk.profile:
-            total = _run_points(kernels.integrate_points, flat, ends, shape)
+            total = _run(kernels.integrate_points, flat, ends, shape)
             one = (mz, intensity * 0 + 1, indptr)
-            number = _run_points(kernels.integrate_points, one, ends, shape)
+            number = _run(kernels.integrate_points, one, ends, shape)
             return total / (number + (number == 0))
         cells = (self._cell_guide, self.cells)
-        values = _run_points(kernels.area_points, flat, (*cells, *ends), shape)
+        values = _run(kernels.area_points, flat, (*cells, *ends), shape)
         if self.method == "mean":
             values = values / _like(values, self.high - self.low)
         return values
@@ -193,22 +193,19 @@ def _partial_windows(
     return left, right, weights, part(start), part(stop)
 
 
-def _run(kernel: Any, intensity: Any, arguments: tuple, shape: tuple) -> Any:
-    if is_numpy_array(intensity):
+def _run(kernel: Any, arrays: tuple, arguments: tuple, shape: tuple) -> Any:
+    """Run a kernel of either kind; values are float32 in the arrays' namespace."""
+    if is_numpy_array(arrays[0]):
         out = np.empty(shape, np.float32)
-        kernel(intensity, *arguments, out)
+        kernel(*arrays, *arguments, out)
         return out
-    return kernel(intensity, *arguments)
-
-
-def _run_points(kernel: Any, flat: tuple, arguments: tuple, shape: tuple) -> Any:
-    if is_numpy_array(flat[1]):
-        out = np.empty(shape, np.float32)
-        kernel(*flat, *arguments, out)
-        return out
-    return kernel(*flat, *arguments)
+    xp = array_namespace(arrays[0])
+    return xp.astype(kernel(*arrays, *arguments), xp.float32)
 
 
 def _like(values: Any, factor: np.ndarray) -> Any:
+    """Return `factor` in the namespace, on the device and in the dtype of `values`."""
     factor = factor.astype(np.float32)
-    return factor if is_numpy_array(values) else type(values)(factor)
+    if is_numpy_array(values):
+        return factor
+    return array_namespace(values).asarray(factor, device=device_of(values))

@@ -9,7 +9,13 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from imsminer._array import is_numpy_array, namespace_of
+from imsminer._array import (
+    check_same_namespace,
+    device_of,
+    is_numpy_array,
+    namespace_of,
+    to_numpy,
+)
 from imsminer._sklearn_compat import Interval, StrOptions, check_feature_names_in
 from imsminer.core.chunk import SpectrumChunk
 from imsminer.core.estimator import SpectraTransformer
@@ -54,8 +60,9 @@ class PeakIntegrator(SpectraTransformer):
     ----------
     peaks_ : DataFrame
         The peaks, one row per feature, sorted by m/z.
-    windows_ : ndarray of float64, shape (n_peaks, 2)
-        Lower and upper m/z of each window.
+    windows_ : array of shape (n_peaks, 2)
+        Lower and upper m/z of each window, in the namespace of an array X; without
+        rows where arrays pass unchanged.
     n_features_in_ : int
         Number of m/z values; not set when each pixel has an axis of its own.
 
@@ -141,13 +148,14 @@ class PeakIntegrator(SpectraTransformer):
             if peaks is None or len(peaks) == 0:
                 raise ValueError(self._no_peaks(peaks))
         else:
-            validate_data(self, X)
+            X = validate_data(self, X)
         if peaks is None:
             self.peaks_ = None
-            self.windows_ = None
-            return self
-        self.peaks_ = self._peak_table(peaks)
-        self.windows_ = self._windows(self.peaks_)
+            windows = np.empty((0, 2))
+        else:
+            self.peaks_ = self._peak_table(peaks)
+            windows = self._windows(self.peaks_)
+        self.windows_ = windows if isinstance(X, Spectra) else _like(X, windows)
         return self
 
     def transform(self, X: Any) -> Any:
@@ -168,13 +176,13 @@ class PeakIntegrator(SpectraTransformer):
         check_is_fitted(self)
         if isinstance(X, Spectra):
             return self._transform_spectra(self._check_spectra(X, reset=False))
-        X = validate_data(
-            self, X, reset=False, dtype=["float64", "float32"], force_writeable=False
-        )
-        if self.windows_ is None:
+        check_same_namespace(self, "transform", self.windows_, X)
+        xp = namespace_of(X)
+        X = validate_data(self, X, reset=False, dtype=[xp.float64, xp.float32])
+        if self.peaks_ is None:
             return X
         method = "area" if self.method == "auto" else self.method
-        reader = WindowReader(*self.windows_.T, method)
+        reader = WindowReader(*to_numpy(self.windows_).T, method)
         n_pixels, n_mz = X.shape
         chunk = SpectrumChunk(
             rows=np.arange(n_pixels),
@@ -182,7 +190,7 @@ class PeakIntegrator(SpectraTransformer):
             intensity=np.ascontiguousarray(X) if is_numpy_array(X) else X,
             mz=np.arange(n_mz, dtype=np.float64),
         )
-        return namespace_of(X).astype(reader(chunk), X.dtype)
+        return xp.astype(reader(chunk), X.dtype)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the features, such as ``"mz_773.5272"``.
@@ -211,12 +219,13 @@ class PeakIntegrator(SpectraTransformer):
         return tags
 
     def _transform_spectra(self, X: Spectra) -> Any:
-        if self.windows_ is None:
+        if self.peaks_ is None:
             raise ValueError(self._no_peaks(None))
         method = self.method
         if method == "auto":
             method = "area" if X.profile else "sum"
-        values = integrate_windows(X, *self.windows_.T, method, n_jobs=self.n_jobs)
+        ends = to_numpy(self.windows_).T
+        values = integrate_windows(X, *ends, method, n_jobs=self.n_jobs)
         if not is_numpy_array(values):
             return values
         columns = self.get_feature_names_out()
@@ -269,6 +278,13 @@ class PeakIntegrator(SpectraTransformer):
             half = mz * (PPM_WIDTH if self.width is None else self.width) * 1e-6
             low, high = mz - half, mz + half
         return split_overlaps(mz, low, high)
+
+
+def _like(X: Any, windows: np.ndarray) -> Any:
+    """Return the windows in the namespace of an array, in its precision."""
+    xp = namespace_of(X)
+    dtype = X.dtype if xp.isdtype(X.dtype, "real floating") else xp.float64
+    return xp.asarray(windows, dtype=dtype, device=device_of(X))
 
 
 def split_overlaps(mz: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
