@@ -11,6 +11,8 @@ import joblib
 import numpy as np
 import pandas as pd
 
+from imsminer.core._checks import check_arrays, check_coordinates
+from imsminer.core._rows import as_range, as_slice, positions
 from imsminer.core.chunk import ChunkKernel, SpectrumChunk, kernel_fingerprint
 from imsminer.core.source import ArraySource, ConcatSource, Source, run_table
 
@@ -128,9 +130,9 @@ class Spectra:
         ValueError
             When shapes disagree, m/z do not increase or intensities are not finite.
         """
-        intensity, mz, indptr = _check_arrays(intensity, mz, indptr)
+        intensity, mz, indptr = check_arrays(intensity, mz, indptr)
         n_pixels = intensity.shape[0] if indptr is None else indptr.size - 1
-        coordinates = _check_coordinates(coordinates, n_pixels)
+        coordinates = check_coordinates(coordinates, n_pixels)
         source = ArraySource(
             mz,
             intensity,
@@ -243,7 +245,7 @@ class Spectra:
                 "ion_image(mz, ppm) or a PeakPicker."
             )
             raise IndexError(message)
-        return self._view(_positions(key, len(self)))
+        return self._view(positions(key, len(self)))
 
     def __iter__(self) -> Iterator[Spectrum]:
         for chunk in self.iter_chunks():
@@ -262,15 +264,15 @@ class Spectra:
         if axis != 0:
             message = f"Spectra can be taken along axis 0 (pixels) only, got {axis}."
             raise ValueError(message)
-        return self._view(_positions(np.asarray(indices), len(self)))
+        return self._view(positions(np.asarray(indices), len(self)))
 
-    def _view(self, positions: np.ndarray) -> Spectra:
+    def _view(self, selected: np.ndarray) -> Spectra:
         pixels = self._pixels
         if pixels is not None:
-            pixels = pixels.take(positions).reset_index(drop=True)
+            pixels = pixels.take(selected).reset_index(drop=True)
         return Spectra(
             self.source,
-            self.rows[positions],
+            self.rows[selected],
             self.queue,
             pixels=pixels,
             peaks=self.peaks,
@@ -307,7 +309,7 @@ class Spectra:
         names = self.runs.index
         for start, stop, run in self._segments(rows, limit):
             part = rows[start:stop]
-            mz, intensity, indptr = self.source.read(_as_slice(part))
+            mz, intensity, indptr = self.source.read(as_slice(part))
             chunk = SpectrumChunk(
                 rows=np.arange(start, stop),
                 coordinates=self.source.coordinates[part],
@@ -459,7 +461,7 @@ class Spectra:
         """Rows as a range where they are one: small in a pickle."""
         if self._rows is None:
             return range(self.source.n_rows)
-        return _as_range(self._rows)
+        return as_range(self._rows)
 
     def __reduce__(self) -> tuple:
         rows = None if self._rows is None else self._row_state()
@@ -522,108 +524,3 @@ def _restore(source, rows, queue, pixels, peaks, blocks):  # type: ignore[no-unt
     if blocks is not None:
         source.blocks = blocks
     return Spectra(source, rows, queue, pixels=pixels, peaks=peaks)
-
-
-def _as_range(rows: np.ndarray) -> range | np.ndarray:
-    if rows.size == 0:
-        return range(0)
-    step = int(rows[1] - rows[0]) if rows.size > 1 else 1
-    if step > 0 and np.all(np.diff(rows) == step):
-        return range(int(rows[0]), int(rows[-1]) + 1, step)
-    return rows
-
-
-def _as_slice(rows: np.ndarray) -> slice | np.ndarray:
-    """Consecutive rows as a slice, which reads in place where the layout allows."""
-    if rows[-1] - rows[0] + 1 == rows.size and np.all(np.diff(rows) == 1):
-        return slice(int(rows[0]), int(rows[-1]) + 1)
-    return rows
-
-
-def _positions(key: Any, n: int) -> np.ndarray:
-    """Turn a slice, mask or index array into positions, checked against `n`."""
-    if isinstance(key, slice):
-        return np.arange(n)[key]
-    key = np.asarray(key)
-    if key.dtype == bool:
-        if key.shape != (n,):
-            message = f"a mask for {n} pixels needs shape ({n},), got {key.shape}"
-            raise IndexError(message)
-        return np.flatnonzero(key)
-    if key.size == 0:
-        return np.zeros(0, np.int64)
-    if key.dtype.kind not in "iu" or key.ndim != 1:
-        message = (
-            "pixels are selected by an integer, a slice, a mask or a list of integers; "
-            f"got {key.dtype} of shape {key.shape}"
-        )
-        raise IndexError(message)
-    if key.min() < -n or key.max() >= n:
-        message = f"pixel {key.max()} is out of range: there are {n} pixels"
-        raise IndexError(message)
-    return np.where(key < 0, key + n, key).astype(np.int64)
-
-
-def _check_arrays(
-    intensity: Any, mz: Any, indptr: Any
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    intensity = np.asarray(intensity)
-    if intensity.dtype not in (np.float32, np.float64):
-        intensity = intensity.astype(np.float64)
-    if indptr is None:
-        if intensity.ndim != 2:
-            message = (
-                "intensity needs shape (n_pixels, n_mz), or give indptr for spectra "
-                f"with axes of their own; got shape {intensity.shape}"
-            )
-            raise ValueError(message)
-        n_points = intensity.shape[1]
-    else:
-        indptr = np.asarray(indptr, dtype=np.int64)
-        n_points = intensity.size
-        if (
-            intensity.ndim != 1
-            or indptr.ndim != 1
-            or indptr.size < 1
-            or indptr[0] != 0
-            or indptr[-1] != n_points
-            or np.any(np.diff(indptr) < 0)
-        ):
-            message = (
-                "with indptr, intensity is flat and indptr rises from 0 to its size "
-                f"({n_points}); got intensity of shape {intensity.shape}"
-            )
-            raise ValueError(message)
-    mz = np.arange(n_points, dtype=np.float64) if mz is None else mz
-    mz = np.asarray(mz, dtype=np.float64)
-    if mz.shape != (n_points,):
-        message = f"mz needs one value per point ({n_points}), got shape {mz.shape}"
-        raise ValueError(message)
-    steps = np.diff(mz)
-    if indptr is not None and steps.size:
-        inner = indptr[1:-1]
-        steps[inner[(inner > 0) & (inner < n_points)] - 1] = 1.0
-    if not np.all(steps > 0) or not np.all(np.isfinite(mz)):
-        message = "mz must be finite and strictly increasing within each spectrum"
-        raise ValueError(message)
-    if not np.all(np.isfinite(intensity)):
-        message = "intensity contains NaN or infinity; replace them before"
-        raise ValueError(message)
-    return intensity, mz, indptr
-
-
-def _check_coordinates(coordinates: Any, n_pixels: int) -> np.ndarray:
-    if coordinates is None:
-        coordinates = np.column_stack(
-            [np.arange(1, n_pixels + 1), np.ones((n_pixels, 2), np.int64)]
-        )
-    coordinates = np.asarray(coordinates)
-    if coordinates.ndim == 2 and coordinates.shape[1] == 2:
-        coordinates = np.column_stack([coordinates, np.ones(len(coordinates))])
-    if coordinates.shape != (n_pixels, 3):
-        message = (
-            f"coordinates need shape ({n_pixels}, 2) or ({n_pixels}, 3): x, y and z of "
-            f"each pixel; got {coordinates.shape}"
-        )
-        raise ValueError(message)
-    return coordinates.astype(np.int64)
