@@ -25,6 +25,8 @@ _NAME = np.zeros(256, np.bool_)
 for _ranges in (b"az", b"AZ", b"09"):
     _NAME[_ranges[0] : _ranges[1] + 1] = True
 _NAME[[ord("_"), ord("-"), ord(".")]] = True
+_NAME_START = _NAME.copy()
+_NAME_START[[ord("-"), ord("."), *range(ord("0"), ord("9") + 1)]] = False
 
 
 def _bytes(text: str) -> np.ndarray:
@@ -221,11 +223,12 @@ def scan_spectra(text, start, ids, id_bounds, id_kinds, id_flags, table, flags):
         while i < n and _NAME[text[i]]:
             i += 1
         e = i
-        if e == s:
-            # A comment, a section or an instruction.
+        if e == s or not _NAME_START[text[s]]:
+            # A comment, a section or an instruction, if it is XML at all.
             return row, _ODD, i, odd_names
         a0 = a1 = v0 = v1 = r0 = r1 = m0 = m1 = -1
         closed = False
+        seen_names = np.uint64(0)
         while True:
             gap = i
             while i < n and _SPACE[text[i]]:
@@ -247,8 +250,17 @@ def scan_spectra(text, start, ids, id_bounds, id_kinds, id_flags, table, flags):
             q = i
             if i + 2 >= n:
                 return row, _CUT, i, odd_names
-            if p == gap or q == p or text[i] != 61 or text[i + 1] != 34:
+            if p == gap or q == p or not _NAME_START[text[p]]:
                 return row, _ODD, i, odd_names
+            if text[i] != 61 or text[i + 1] != 34:
+                return row, _ODD, i, odd_names
+            # An attribute may not come twice. This hash tells apart those that mzML
+            # has for one element; others that collide only cost the fast way.
+            key = (q - p + 8 * np.int64(text[p]) + np.int64(text[q - 1])) & 63
+            bit = np.uint64(1) << np.uint64(key)
+            if seen_names & bit:
+                return row, _ODD, i, odd_names
+            seen_names |= bit
             i += 2
             b = i
             while i < n and _VALUE[text[i]]:
@@ -258,20 +270,12 @@ def scan_spectra(text, start, ids, id_bounds, id_kinds, id_flags, table, flags):
             if text[i] != 34:
                 return row, _ODD, i, odd_names
             if _is(text, p, q, _ACCESSION):
-                if a0 >= 0:
-                    return row, _ODD, i, odd_names
                 a0, a1 = b, i
             elif _is(text, p, q, _VALUE_NAME):
-                if v0 >= 0:
-                    return row, _ODD, i, odd_names
                 v0, v1 = b, i
             elif _is(text, p, q, _NAME_NAME):
-                if m0 >= 0:
-                    return row, _ODD, i, odd_names
                 m0, m1 = b, i
             elif _is(text, p, q, _REF):
-                if r0 >= 0:
-                    return row, _ODD, i, odd_names
                 r0, r1 = b, i
             i += 1
 
@@ -323,8 +327,8 @@ def scan_spectra(text, start, ids, id_bounds, id_kinds, id_flags, table, flags):
             elif code >= 1000102 and code <= 1000104:
                 return row, _ODD, i, odd_names
             elif code <= -1000127 and code >= -1000130:
-                bit, right = _flag(text, m0, m1, code)
-                flag |= bit
+                mark, right = _flag(text, m0, m1, code)
+                flag |= mark
                 odd_names |= not right
         elif _is(text, s, e, _GROUP_REF):
             if not in_spectrum or r0 < 0:
