@@ -1,0 +1,211 @@
+"""Level and noise of a reference spectrum, without its peaks."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from scipy.ndimage import uniform_filter1d
+
+__all__ = ["ESTIMATORS", "background_level", "clip", "estimate_noise", "range_noise"]
+
+MAD_TO_SD = 1.4826
+#: Normal noise lies below its standard deviation with this probability.
+ONE_SD = 0.8413447460685429
+#: Widths of the windows in which the level and the local noise are measured.
+MIN_WINDOW, N_WINDOWS = 256, 64
+#: A bin is occupied when this share of the pixels has a value there.
+OCCUPIED = 0.02
+#: Occupied bins stand for the background only if they are no small minority.
+BACKGROUND_SHARE = 0.25
+MAX_STEPS = 1000
+
+
+class Reference(NamedTuple):
+    """What the estimators know of a reference spectrum."""
+
+    net: np.ndarray
+    """The reference above its level, shape (n_bins,)."""
+    occupied: np.ndarray
+    """Mask of the bins that enough pixels fill."""
+    floor: float
+    """Noise is never less: what one pixel with a typical value adds."""
+    z_threshold: float
+    z_steps: int | None
+    min_points: int
+
+
+def clip(
+    values: np.ndarray, z_threshold: float, z_steps: int | None = None
+) -> np.ndarray:
+    """Return the values whose z-score is below the threshold, sorted.
+
+    Mean and standard deviation are those of the values kept so far; `z_steps` times, or
+    until nothing more is left out.
+    """
+    values = np.sort(values)
+    # The values kept are always a range of the sorted ones: sums of it come from
+    # cumulative sums, around the median so that little is lost by cancellation.
+    centre = values[values.size // 2]
+    around = values - centre
+    sums = np.concatenate([[0.0], np.cumsum(around)])
+    squares = np.concatenate([[0.0], np.cumsum(around**2)])
+    low, high = 0, values.size
+    for _ in range(MAX_STEPS if z_steps is None else z_steps):
+        n = high - low
+        mean = (sums[high] - sums[low]) / n
+        variance = (squares[high] - squares[low]) / n - mean**2
+        reach = z_threshold * np.sqrt(max(variance, 0.0))
+        first = max(int(np.searchsorted(around, mean - reach)), low)
+        last = min(int(np.searchsorted(around, mean + reach, side="right")), high)
+        if last <= first or (first, last) == (low, high):
+            break
+        low, high = first, last
+    return values[low:high]
+
+
+def _windows(n: int) -> tuple[np.ndarray, int]:
+    """Return centres and half width of overlapping windows over `n` bins."""
+    half = max(MIN_WINDOW, n // N_WINDOWS) // 2
+    if n < 4 * half:
+        return np.array([n // 2]), n
+    return np.arange(half, n - half + 1, half), half
+
+
+def _by_window(values: np.ndarray, function: Callable) -> np.ndarray:
+    """Measure in overlapping windows and interpolate between their centres."""
+    centres, half = _windows(values.size)
+    measured = [function(values[max(c - half, 0) : c + half]) for c in centres]
+    return np.interp(np.arange(values.size), centres, measured)
+
+
+def background_level(reference: np.ndarray, z_threshold: float) -> np.ndarray:
+    """Return what the reference is where there is no peak, shape (n_bins,).
+
+    The median of the points that survive clipping, in windows of 1/64 of the axis
+    (256 bins at least), interpolated. It is 0 where most bins are empty, and follows a
+    baseline that was not subtracted.
+    """
+    if reference.size == 0:
+        return np.zeros(0)
+    return _by_window(reference, lambda part: np.median(clip(part, z_threshold)))
+
+
+def estimate_noise(
+    reference: np.ndarray,
+    level: np.ndarray,
+    frequency: np.ndarray,
+    n_pixels: int,
+    method: str,
+    *,
+    floor: float = 0.0,
+    z_threshold: float = 3.0,
+    z_steps: int | None = None,
+    min_points: int = 6,
+) -> float | np.ndarray:
+    """Estimate the standard deviation of the noise of a reference spectrum.
+
+    Parameters
+    ----------
+    reference, level, frequency : ndarray, shape (n_bins,)
+        Reference spectrum, its level, and the share of the pixels that fill each bin.
+    n_pixels : int
+        Number of pixels.
+    method : str
+        A key of `ESTIMATORS`.
+    floor : float
+        Lower limit of the result.
+    z_threshold, z_steps, min_points
+        Parameters of :class:`imsminer.PeakPicker`.
+
+    Returns
+    -------
+    float, or ndarray of shape (n_bins,)
+    """
+    if reference.size == 0:
+        return float(floor)
+    facts = Reference(
+        reference - level,
+        np.rint(frequency * n_pixels) >= max(1, np.ceil(OCCUPIED * n_pixels)),
+        floor,
+        z_threshold,
+        z_steps,
+        min_points,
+    )
+    return ESTIMATORS[method](facts)
+
+
+def range_noise(
+    reference: np.ndarray, mz: np.ndarray, low: float, high: float
+) -> float:
+    """Return the standard deviation of the reference in an m/z range without signal.
+
+    Raises
+    ------
+    ValueError
+        When fewer than two bins lie inside.
+    """
+    inside = reference[(mz >= low) & (mz <= high)]
+    if inside.size < 2:
+        reach = f"{mz[0]:g}–{mz[-1]:g}" if mz.size else "empty"
+        message = (
+            f"noise=({low:g}, {high:g}) holds {inside.size} bins of the axis "
+            f"({reach}); give an m/z range without signal that holds at least 2."
+        )
+        raise ValueError(message)
+    return float(inside.std())
+
+
+def _largest(measure: Callable, values: np.ndarray, facts: Reference) -> float:
+    """Return the larger of all bins' and the occupied bins' noise, and the floor."""
+    results = [facts.floor, measure(values)]
+    if facts.occupied.mean() >= BACKGROUND_SHARE:
+        results.append(measure(values[facts.occupied]))
+    return float(max(results))
+
+
+def _mad(values: np.ndarray) -> float:
+    return MAD_TO_SD * np.median(np.abs(values - np.median(values)))
+
+
+def _zscore(facts: Reference) -> float:
+    def measure(values: np.ndarray) -> float:
+        return clip(values, facts.z_threshold, facts.z_steps).std()
+
+    return _largest(measure, facts.net, facts)
+
+
+def _median_deviation(facts: Reference) -> float:
+    return _largest(_mad, facts.net, facts)
+
+
+def _windowed_mad(facts: Reference) -> np.ndarray:
+    width = 2 * facts.min_points + 1
+    # A value is part of its own moving average, which takes away some of its noise.
+    shrunk = np.sqrt(1 - 1 / width)
+    rough = (facts.net - uniform_filter1d(facts.net, width)) / shrunk
+    return np.maximum(_by_window(rough, _mad), _largest(_mad, rough, facts))
+
+
+def _difference(facts: Reference) -> float:
+    if facts.net.size < 2:
+        return float(facts.floor)
+    step = np.abs(np.diff(facts.net))
+    pairs = facts._replace(occupied=facts.occupied[1:] & facts.occupied[:-1])
+
+    def measure(values: np.ndarray) -> float:
+        return MAD_TO_SD * np.median(values) / np.sqrt(2)
+
+    return _largest(measure, step, pairs)
+
+
+def _quantile(facts: Reference) -> float:
+    return _largest(lambda values: np.quantile(values, ONE_SD), facts.net, facts)
+
+
+ESTIMATORS: dict[str, Callable[[Reference], float | np.ndarray]] = {
+    "zscore": _zscore,
+    "mad": _median_deviation,
+    "windowed_mad": _windowed_mad,
+    "difference": _difference,
+    "quantile": _quantile,
+}

@@ -1,0 +1,281 @@
+"""From a reference spectrum to a table of peaks."""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.signal import find_peaks, peak_widths
+
+__all__ = [
+    "COLUMNS",
+    "apex_positions",
+    "peak_table",
+]
+
+COLUMNS = ("mz", "left", "right", "height", "snr", "fwhm", "frequency", "bin")
+
+#: A peak rises above its surroundings by this share of the smallest height, at least.
+PROMINENCE = 0.5
+#: … and by this share of its own height, which rounding alone does not reach.
+RELATIVE_PROMINENCE = 1e-3
+#: Maxima closer than this share of the usual FWHM are one peak.
+MERGE = 0.8
+#: Bounds in FWHM: no closer to the apex (± 2 sd of a Gaussian) and no farther.
+CLOSEST, FARTHEST = 0.85, 2.0
+#: Bounds end where the signal is lost in the noise, or falls to this share.
+TAIL = 0.005
+#: Up to this many bins in a FWHM, a parabola is the better centroid.
+NARROW = 8.0
+
+
+def apex_positions(
+    reference: np.ndarray,
+    level: np.ndarray,
+    noise: np.ndarray,
+    *,
+    loq: float,
+    min_points: int,
+    closed: bool = False,
+) -> np.ndarray:
+    """Return the bins of the local maxima that count as peaks.
+
+    Parameters
+    ----------
+    reference, level, noise : ndarray of float64, shape (n_bins,)
+        Reference spectrum, its level without peaks, standard deviation of its noise.
+    loq : float
+        Smallest height above the level, in units of the noise.
+    min_points : int
+        Smallest distance of two maxima in bins; the higher one stays.
+    closed : bool
+        Whether the first and last bin can be maxima: centroids are zero beyond.
+
+    Returns
+    -------
+    ndarray of int64
+    """
+    net = reference - level
+    if closed:
+        net, noise = np.pad(net, 1), np.pad(noise, 1, mode="edge")
+    if net.size < 3:
+        return np.zeros(0, np.int64)
+    top = net.max()
+    height = np.maximum(loq * noise, np.finfo(np.float64).eps * max(top, 0.0))
+    prominence = np.maximum(
+        PROMINENCE * loq * noise, RELATIVE_PROMINENCE * np.maximum(net, 0.0)
+    )
+    apexes, _ = find_peaks(
+        net, height=height, distance=max(min_points, 1), prominence=prominence
+    )
+    apexes = apexes[net[apexes] > 0]
+    return apexes - 1 if closed else apexes
+
+
+def peak_table(
+    reference: np.ndarray,
+    level: np.ndarray,
+    noise: np.ndarray,
+    frequency: np.ndarray,
+    mz: np.ndarray,
+    apexes: np.ndarray,
+    *,
+    rel_height: float | None = None,
+    centroided: bool = False,
+) -> pd.DataFrame:
+    """Measure peaks at `apexes`; those within one FWHM of a higher one are left out.
+
+    Parameters
+    ----------
+    reference, level, noise, frequency : ndarray of float64, shape (n_bins,)
+        Reference spectrum, its level and noise, share of the pixels in each bin.
+    mz : ndarray of float64, shape (n_bins,)
+        Centres of the bins.
+    apexes : ndarray of int, shape (n_peaks,)
+        Bins of the maxima, increasing.
+    rel_height : float or None
+        Bounds where the peak has fallen by this share of its height; where it is lost
+        in the noise when `None`.
+    centroided : bool
+        Whether the spectra are centroids, whose peaks have no shape.
+
+    Returns
+    -------
+    DataFrame
+        One row per peak, sorted by m/z; columns as `COLUMNS`.
+    """
+    net = np.maximum(reference - level, 0.0)
+    padded = np.pad(net, 1)
+    while True:
+        half = _half_widths(padded, mz, apexes)
+        kept = _merge(mz[apexes], net[apexes], half.usual)
+        if kept.all():
+            break
+        apexes = apexes[kept]
+    if rel_height is None:
+        target = np.maximum(np.minimum(noise[apexes], net[apexes] / 2), 0.0)
+        target = np.maximum(target, TAIL * net[apexes])
+    else:
+        target = (1.0 - rel_height) * net[apexes]
+    left, right = _crossings(padded, apexes, target)
+    bounds = _mz_at(mz, left), _mz_at(mz, right)
+    if rel_height is None:
+        low_valley, high_valley = (_mz_at(mz, v) for v in _valleys(padded, apexes))
+        apex = mz[apexes]
+        near, far = CLOSEST * half.fwhm, FARTHEST * half.fwhm
+        bounds = (
+            np.maximum(np.clip(bounds[0], apex - far, apex - near), low_valley),
+            np.minimum(np.clip(bounds[1], apex + near, apex + far), high_valley),
+        )
+    columns = {
+        "mz": _centroids(net, mz, apexes, half, centroided),
+        "left": bounds[0],
+        "right": bounds[1],
+        "height": reference[apexes],
+        "snr": _ratio(net[apexes], noise[apexes]),
+        "fwhm": half.fwhm,
+        "frequency": _occupancy(frequency, half),
+        "bin": apexes,
+    }
+    return pd.DataFrame(columns, columns=list(COLUMNS))
+
+
+class _Half(NamedTuple):
+    """Positions of the half-height crossings in bins, and widths in m/z."""
+
+    left: np.ndarray
+    right: np.ndarray
+    fwhm: np.ndarray
+    usual: np.ndarray
+    """What peaks of this m/z usually have."""
+
+
+def _ratio(height: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    result = np.full(height.shape, np.inf)
+    return np.divide(height, noise, out=result, where=noise > 0)
+
+
+def _mz_at(mz: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """Return the m/z at fractional bins; half a bin beyond the ends is allowed."""
+    if mz.size < 2:
+        return np.full(np.shape(position), mz[0]) + position
+    inner = np.clip(position, 0, mz.size - 1)
+    value = np.interp(inner, np.arange(mz.size), mz)
+    first, last = mz[1] - mz[0], mz[-1] - mz[-2]
+    return value + np.where(position < 0, first, last) * (position - inner)
+
+
+def _valleys(padded: np.ndarray, apexes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lowest bin between neighbouring peaks, to the left and the right.
+
+    Positions count from the first bin of the reference, which lies behind one zero of
+    padding.
+    """
+    between = [
+        a + 1 + int(np.argmin(padded[a + 1 : b + 2])) - 1 for a, b in pairwise(apexes)
+    ]
+    left = np.array([-1, *between], dtype=np.int64)
+    right = np.array([*between, padded.size - 2], dtype=np.int64)
+    return left[: apexes.size], right[-apexes.size :] if apexes.size else right[:0]
+
+
+def _crossings(
+    padded: np.ndarray, apexes: np.ndarray, target: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return where each peak falls to `target`, valleys at the latest."""
+    if apexes.size == 0:
+        return np.zeros(0), np.zeros(0)
+    left, right = _valleys(padded, apexes)
+    drop = padded[apexes + 1] - target
+    measured = peak_widths(
+        padded,
+        apexes + 1,
+        rel_height=1.0,
+        prominence_data=(drop, left + 1, right + 1),
+    )
+    # Half a bin beyond the axis there is nothing any more.
+    low, high = measured[2] - 1, measured[3] - 1
+    return np.maximum(low, -0.5), np.minimum(high, padded.size - 2.5)
+
+
+def _half_widths(padded: np.ndarray, mz: np.ndarray, apexes: np.ndarray) -> _Half:
+    """Measure FWHM; where a neighbour hides one side, the other side counts twice."""
+    height = padded[apexes + 1]
+    left, right = _crossings(padded, apexes, height / 2)
+    low, high = _mz_at(mz, left), _mz_at(mz, right)
+    valley_left, valley_right = _valleys(padded, apexes)
+    hidden_left = padded[np.maximum(valley_left, -1) + 1] > height / 2
+    hidden_right = padded[valley_right + 1] > height / 2
+    apex = mz[apexes]
+    fwhm = high - low
+    fwhm = np.where(hidden_left & ~hidden_right, 2 * (high - apex), fwhm)
+    fwhm = np.where(hidden_right & ~hidden_left, 2 * (apex - low), fwhm)
+    hidden = hidden_left & hidden_right
+    usual = _usual_width(apex, np.where(hidden, np.nan, fwhm))
+    return _Half(left, right, np.where(hidden, usual, fwhm), usual)
+
+
+def _usual_width(mz: np.ndarray, fwhm: np.ndarray) -> np.ndarray:
+    """Return the width that peaks usually have at each m/z: a power law, robustly."""
+    known = np.isfinite(fwhm) & (fwhm > 0) & (mz > 0)
+    if not known.any():
+        return np.zeros(mz.shape)
+    if known.sum() < 10 or np.ptp(np.log(mz[known])) < 0.1:
+        return np.full(mz.shape, np.median(fwhm[known]))
+    x, y = np.log(mz[known]), np.log(fwhm[known])
+    for _ in range(10):
+        slope, intercept = np.polyfit(x, y, 1)
+        rest = np.abs(y - slope * x - intercept)
+        inside = rest <= max(3 * 1.4826 * np.median(rest), 1e-12)
+        if inside.all() or inside.sum() < 5:
+            break
+        x, y = x[inside], y[inside]
+    return np.exp(intercept + slope * np.log(np.where(mz > 0, mz, 1.0)))
+
+
+def _merge(mz: np.ndarray, height: np.ndarray, usual: np.ndarray) -> np.ndarray:
+    """Mark the peaks that are not within a FWHM of a higher one."""
+    kept = np.ones(mz.size, bool)
+    for i in np.argsort(-height, kind="stable"):
+        if not kept[i]:
+            continue
+        low, high = np.searchsorted(mz, mz[i] + MERGE * usual[i] * np.array([-1, 1]))
+        kept[low:high] = False
+        kept[i] = True
+    return kept
+
+
+def _centroids(
+    net: np.ndarray, mz: np.ndarray, apexes: np.ndarray, half: _Half, centroided: bool
+) -> np.ndarray:
+    """Return each peak's m/z.
+
+    The vertex of a parabola through the logarithms of the top three points, which is
+    exact for a Gaussian; for peaks of many bins, where three points see noise only,
+    and for centroids, the mean weighted by the intensity above half height.
+    """
+    result = np.empty(apexes.size)
+    for number, apex in enumerate(apexes):
+        narrow = half.right[number] - half.left[number] <= NARROW
+        top = net[max(apex - 1, 0) : apex + 2]
+        if narrow and not centroided and top.size == 3 and top.min() > 0:
+            a, b, c = np.log(top)
+            bend = a - 2 * b + c
+            shift = 0.5 * (a - c) / bend if bend < 0 else 0.0
+            result[number] = _mz_at(mz, np.array(apex + np.clip(shift, -0.5, 0.5)))
+            continue
+        low = min(int(np.ceil(half.left[number])), apex)
+        high = max(int(np.floor(half.right[number])), apex) + 1
+        weight = net[low:high] - (0.0 if centroided else 0.5 * net[apex])
+        weight = np.maximum(weight, 0.0)
+        result[number] = np.dot(weight, mz[low:high]) / weight.sum()
+    return result
+
+
+def _occupancy(frequency: np.ndarray, half: _Half) -> np.ndarray:
+    """Return the largest share of pixels in any bin above half height."""
+    low = np.maximum(np.ceil(half.left).astype(np.int64), 0)
+    high = np.maximum(np.floor(half.right).astype(np.int64) + 1, low + 1)
+    return np.array(
+        [frequency[a:b].max() for a, b in zip(low, high, strict=True)], dtype=float
+    )
