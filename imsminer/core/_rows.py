@@ -1,10 +1,12 @@
 """Selections of rows: positions, ranges and slices."""
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-__all__ = ["as_range", "as_slice", "positions"]
+__all__ = ["as_range", "as_slice", "positions", "segments"]
 
 
 def as_range(rows: np.ndarray) -> range | np.ndarray:
@@ -18,9 +20,36 @@ def as_range(rows: np.ndarray) -> range | np.ndarray:
 
 def as_slice(rows: np.ndarray) -> slice | np.ndarray:
     """Consecutive rows as a slice, which reads in place where the layout allows."""
-    if rows[-1] - rows[0] + 1 == rows.size and np.all(np.diff(rows) == 1):
-        return slice(int(rows[0]), int(rows[-1]) + 1)
+    first, last = int(rows[0]), int(rows[-1])
+    if last - first + 1 == rows.size and (rows[1:] - rows[:-1] == 1).all():
+        return slice(first, last + 1)
     return rows
+
+
+def segments(
+    rows: np.ndarray, run_bounds: np.ndarray, row_bytes: np.ndarray, limit: int
+) -> Iterator[tuple[int, int, int]]:
+    """Cut rows into pieces of one run that hold at most `limit` bytes.
+
+    Yields the first position, the position behind the last, and the run; at least one
+    row a piece.
+    """
+    run_of_row = np.searchsorted(run_bounds, rows, side="right") - 1
+    ends = np.cumsum(row_bytes[rows])
+    breaks = np.flatnonzero(np.diff(run_of_row)) + 1
+    bounds = [0, *breaks.tolist(), rows.size]
+    for first, last in itertools.pairwise(bounds):
+        start = first
+        while start < last:
+            before = ends[start - 1] if start else 0
+            stop = int(np.searchsorted(ends, before + limit, side="right"))
+            stop = min(max(stop, start + 1), last)
+            if stop < last and stop - start > 8:
+                # Kernels add rows in groups of eight: whole groups keep sums equal
+                # to the last bit, however large the chunks are.
+                stop -= (stop - start) % 8
+            yield start, stop, int(run_of_row[start])
+            start = stop
 
 
 def positions(key: Any, n: int) -> np.ndarray:

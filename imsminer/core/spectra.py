@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from imsminer.core._checks import check_arrays, check_coordinates
-from imsminer.core._rows import as_range, as_slice, positions
+from imsminer.core._rows import as_range, as_slice, positions, segments
 from imsminer.core.chunk import ChunkKernel, SpectrumChunk, kernel_fingerprint
 from imsminer.core.source import ArraySource, ConcatSource, Source, run_table
 
@@ -305,45 +305,27 @@ class Spectra:
 
         limit = CHUNK_BYTES if max_bytes is None else max_bytes
         limit = min(limit, int(get_config()["working_memory"] * 2**20))
-        rows = self.rows
-        names = self.runs.index
-        for start, stop, run in self._segments(rows, limit):
-            part = rows[start:stop]
-            mz, intensity, indptr = self.source.read(as_slice(part))
+        source, rows = self.source, self._rows
+        if rows is None:
+            rows = np.arange(source.n_rows)
+        names = [str(name) for name in self.runs.index]
+        for start, stop, run in segments(
+            rows, source.run_bounds, source.row_bytes, limit
+        ):
+            part = as_slice(rows[start:stop])
+            mz, intensity, indptr = source.read(part)
             chunk = SpectrumChunk(
                 rows=np.arange(start, stop),
-                coordinates=self.source.coordinates[part],
+                coordinates=source.coordinates[part],
                 intensity=intensity,
                 mz=mz,
                 indptr=indptr,
-                run=str(names[run]),
-                profile=bool(self.source.profile[run]),
+                run=names[run],
+                profile=bool(source.profile[run]),
             )
             for kernel in self.queue:
                 chunk = kernel(chunk)
             yield chunk
-
-    def _segments(self, rows: np.ndarray, limit: int) -> Iterator[tuple[int, int, int]]:
-        """Cut positions into chunks of one run that hold at most `limit` bytes."""
-        run_of_row = np.searchsorted(self.source.run_bounds, rows, side="right") - 1
-        ends = np.cumsum(self.source.row_bytes[rows])
-        breaks = np.flatnonzero(np.diff(run_of_row)) + 1
-        for first, last in zip(
-            np.concatenate([[0], breaks]),
-            np.concatenate([breaks, [rows.size]]),
-            strict=True,
-        ):
-            start = int(first)
-            while start < last:
-                before = ends[start - 1] if start else 0
-                stop = int(np.searchsorted(ends, before + limit, side="right"))
-                stop = min(max(stop, start + 1), int(last))
-                if stop - start > 8:
-                    # Kernels add rows in groups of eight: whole groups keep sums equal
-                    # to the last bit, however large the chunks are.
-                    stop -= (stop - start) % 8 if stop < last else 0
-                yield start, stop, int(run_of_row[start])
-                start = stop
 
     def map(self, kernel: ChunkKernel) -> Spectra:
         """Queue a step that is applied to every chunk when someone reads.
