@@ -225,7 +225,7 @@ def _build(
     path: str, ibd: str, stamp: tuple[int, int, int, int], on_error: str, mapped: bool
 ) -> RunIndex:
     scan = scan_imzml(path)
-    warnings = dict(scan.oddities)
+    warnings = scan.oddities
     _check_uuid(path, ibd, scan.facts.uuid, on_error, warnings)
     problems = find_problems(scan, ibd, stamp[2])
     if problems and on_error == "raise":

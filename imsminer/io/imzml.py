@@ -300,6 +300,13 @@ class ImzMLReader(Spectra):
         super().__init__(sources[0] if len(sources) == 1 else ConcatSource(sources))
 
     @property
+    def n_mz(self) -> int | None:
+        """Number of points of the shared axis, or `None`."""
+        if isinstance(self.source, ImzMLSource):
+            return self.source.n_mz
+        return super().n_mz
+
+    @property
     def paths(self) -> list[Path]:
         """The imzML files, in the order of the runs."""
         return [Path(path) for path in self.runs["path"]]
