@@ -1,0 +1,1 @@
+"""Steps from raw spectra to picked peaks; each takes Spectra and returns Spectra."""

@@ -1,0 +1,75 @@
+"""Arrays in and out of the steps that answer in the type they were given."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import OneToOneFeatureMixin
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import validate_data
+
+from imsminer._array import is_numpy_array, namespace_of
+from imsminer._sklearn_compat import Parallel, delayed
+
+__all__ = ["SameColumns", "check_values", "frame_like", "map_blocks"]
+
+BLOCK_VALUES = 2**18
+
+
+class SameColumns(OneToOneFeatureMixin):
+    """Columns keep their names; ragged Spectra have no columns to name."""
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the columns, which are those of the input.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Names of the input columns.
+
+        Returns
+        -------
+        ndarray of str objects
+        """
+        if self.__sklearn_is_fitted__() and not hasattr(self, "n_features_in_"):
+            name = type(self).__name__
+            message = (
+                f"{name} was fitted on spectra that have an m/z axis each: there are "
+                "no columns to name. Put a PeakIntegrator behind it to get features."
+            )
+            raise NotFittedError(message)
+        return super().get_feature_names_out(input_features)
+
+
+def check_values(estimator: Any, X: Any, *, reset: bool) -> Any:
+    """Check an array of spectra or features; float32 stays, all else gets float64."""
+    xp = namespace_of(X)
+    return validate_data(estimator, X, reset=reset, dtype=[xp.float64, xp.float32])
+
+
+def frame_like(original: Any, values: Any) -> Any:
+    """Return `values` as a DataFrame with the index of `original` if that is one."""
+    if isinstance(original, pd.DataFrame):
+        return pd.DataFrame(
+            values, index=original.index, columns=original.columns, copy=False
+        )
+    return values
+
+
+def map_blocks(
+    function: Callable[[np.ndarray], Any], X: np.ndarray, n_jobs: int | None
+) -> list:
+    """Apply `function` to blocks of the rows of `X`, in threads; results in order.
+
+    An array that is not NumPy's is one block: its library has threads of its own.
+    """
+    if not is_numpy_array(X):
+        return [function(X)]
+    size = max(1, BLOCK_VALUES // max(1, X.shape[1]))
+    blocks = [X[start : start + size] for start in range(0, X.shape[0], size)]
+    if len(blocks) == 1:
+        return [function(X)]
+    return Parallel(n_jobs=n_jobs, prefer="threads")(
+        delayed(function)(block) for block in blocks
+    )
