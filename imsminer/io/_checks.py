@@ -117,11 +117,25 @@ def layout_oddities(
             "the file says continuous, but its spectra have different m/z arrays; it "
             "is read as processed."
         )
-    positions = np.column_stack([spectra["x"], spectra["y"], spectra["z"]])
-    repeated = spectra.size - np.unique(positions, axis=0).shape[0]
+    repeated = spectra.size - _n_positions(spectra)
     if repeated:
         oddities["positions"] = (
             f"{repeated:,} spectra lie at positions that another one has too; all are "
             "read, and an image shows one of them."
         )
     return oddities
+
+
+def _n_positions(spectra: np.ndarray) -> int:
+    """Count different positions."""
+    keys = np.zeros(spectra.size, np.int64)
+    n_keys = 1
+    for name in "xyz":
+        values = spectra[name] - spectra[name].min()
+        extent = int(values.max()) + 1
+        n_keys *= extent
+        if n_keys >= 1 << 62:
+            positions = np.column_stack([spectra[name] for name in "xyz"])
+            return np.unique(positions, axis=0).shape[0]
+        keys = keys * extent + values
+    return np.unique(keys).size

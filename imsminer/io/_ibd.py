@@ -14,6 +14,7 @@ from imsminer.io._files import FileKey, open_binary
 
 __all__ = ["ArrayReader", "delivered_type", "stored_bytes"]
 
+_FLOAT64 = np.dtype(np.float64)
 _ITEM_SIZES = np.zeros(256, np.int64)
 _ITEM_SIZES[: len(cv.TYPES)] = [dtype.itemsize for dtype in cv.TYPES]
 _WIDE = tuple(
@@ -65,13 +66,26 @@ class ArrayReader:
         }
         # Rows whose values have been found in order, so that this is done once.
         self._checked = np.zeros(spectra.size, np.bool_)
+        # The stored type of each kind, where all spectra have one and none is packed.
+        self._plain = {kind: self._common_type(kind) for kind in ("mz", "intensity")}
         self._stride = self._regular_stride()
+
+    def _common_type(self, kind: str) -> np.dtype | None:
+        *_, types, packed = self._columns[kind]
+        if packed.any() or (types != types[0]).any():
+            return None
+        return cv.TYPES[types[0]]
 
     # -- ragged spectra --------------------------------------------------------------
     def read_ragged(
         self, rows: np.ndarray | slice
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
         """Return m/z, intensity, indptr, and the number of bytes delivered."""
+        if isinstance(rows, slice) and rows.step in (None, 1):
+            start, stop, _ = rows.indices(self.numbers.size)
+            mz_type, intensity_type = self._plain["mz"], self._plain["intensity"]
+            if stop - start == 1 and mz_type is not None and intensity_type is not None:
+                return self._read_one(start, mz_type, intensity_type)
         mz_columns = [column[rows] for column in self._columns["mz"]]
         intensity_columns = [column[rows] for column in self._columns["intensity"]]
         lengths = mz_columns[1]
@@ -82,22 +96,34 @@ class ArrayReader:
             np.concatenate([mz_columns[0], intensity_columns[0]]), sizes
         )
         n = lengths.size
-        mz = self._assemble(
-            buffer, starts[:n], mz_columns, indptr, np.dtype(np.float64), rows, "m/z"
-        )
+        mz = self._assemble(buffer, starts[:n], mz_columns, indptr, rows, "mz")
         intensity = self._assemble(
-            buffer,
-            starts[n:],
-            intensity_columns,
-            indptr,
-            self.intensity_type,
-            rows,
-            "intensity",
+            buffer, starts[n:], intensity_columns, indptr, rows, "intensity"
         )
         if not self._checked[rows].all():
             self._check(mz, intensity, indptr, rows)
             self._checked[rows] = True
         return mz, intensity, indptr, int(sizes.sum())
+
+    def _read_one(
+        self, row: int, mz_type: np.dtype, intensity_type: np.dtype
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+        """Read one spectrum without the general case's detours: large ones pay."""
+        mz_columns, intensity_columns = self._columns.values()
+        offsets = np.array([mz_columns[0][row], intensity_columns[0][row]])
+        sizes = np.array([mz_columns[2][row], intensity_columns[2][row]])
+        buffer, starts = open_binary(self.file).fetch(offsets, sizes)
+        n_mz, n_intensity = sizes.tolist()
+        start_mz, start_intensity = starts.tolist()
+        mz = _piece(buffer, start_mz, n_mz, mz_type, _FLOAT64)
+        intensity = _piece(
+            buffer, start_intensity, n_intensity, intensity_type, self.intensity_type
+        )
+        indptr = np.array([0, mz.size], np.int64)
+        if not self._checked[row]:
+            self._check(mz, intensity, indptr, slice(row, row + 1))
+            self._checked[row] = True
+        return mz, intensity, indptr, n_mz + n_intensity
 
     def _assemble(
         self,
@@ -105,16 +131,16 @@ class ArrayReader:
         starts: np.ndarray,
         columns: list[np.ndarray],
         indptr: np.ndarray,
-        dtype: np.dtype,
         rows: np.ndarray | slice,
         kind: str,
     ) -> np.ndarray:
         """Return the arrays one after the other: a view where they lie so, else new."""
         _, lengths, sizes, types, packed = columns
+        dtype = _FLOAT64 if kind == "mz" else self.intensity_type
         if lengths.size == 0:
             return np.empty(0, dtype)
-        if not packed.any() and (types == types[0]).all():
-            stored = cv.TYPES[types[0]]
+        stored = self._plain[kind]
+        if stored is not None:
             if stored == dtype and np.array_equal(starts[1:], starts[:-1] + sizes[:-1]):
                 view = _aligned_view(buffer, int(starts[0]), int(sizes.sum()), dtype)
                 if view is not None:
@@ -153,8 +179,9 @@ class ArrayReader:
             if len(data) == length * stored.itemsize:
                 return np.frombuffer(data, stored)
             found = f"{len(data)} bytes after decompression"
+        name = "m/z" if kind == "mz" else kind
         message = (
-            f"{self.file[0]}: the {kind} array of spectrum {self._number(rows, i)} has "
+            f"{self.file[0]}: the {name} array of spectrum {self._number(rows, i)} has "
             f"{found}, expected {length * stored.itemsize} ({length} values of "
             f"{stored.name}). Copy or export the file again."
         )
@@ -197,9 +224,7 @@ class ArrayReader:
         columns = [column[rows] for column in self._columns["mz"]]
         buffer, starts = open_binary(self.file).fetch(columns[0], columns[2])
         indptr = np.array([0, columns[1][0]], np.int64)
-        mz = self._assemble(
-            buffer, starts, columns, indptr, np.dtype(np.float64), rows, "m/z"
-        )
+        mz = self._assemble(buffer, starts, columns, indptr, rows, "mz")
         from imsminer.io._kernels.ibd_numba import first_unsorted
 
         if first_unsorted(_read_only(mz), indptr) >= 0:
@@ -224,19 +249,16 @@ class ArrayReader:
                 if flat is not None:
                     return _rows_in_place(flat, offsets.size, n_mz, step), n_bytes
         indptr = np.arange(offsets.size + 1, dtype=np.int64) * n_mz
-        flat = self._assemble(
-            buffer, starts, columns, indptr, self.intensity_type, rows, "intensity"
-        )
+        flat = self._assemble(buffer, starts, columns, indptr, rows, "intensity")
         return flat.reshape(offsets.size, n_mz), n_bytes
 
     def _regular_stride(self) -> int | None:
         """Bytes from one stored intensity row to the next, where that is constant."""
-        offsets, _, _, types, packed = self._columns["intensity"]
-        if packed.any() or (types != types[0]).any():
+        # NumPy takes None for float64, so the comparison alone will not do.
+        stored = self._plain["intensity"]
+        if stored is None or stored != self.intensity_type:
             return None
-        if cv.TYPES[types[0]] != self.intensity_type:
-            return None
-        steps = np.unique(np.diff(offsets))
+        steps = np.unique(np.diff(self._columns["intensity"][0]))
         if steps.size > 1:
             return None
         step = int(steps[0]) if steps.size else self.intensity_type.itemsize
@@ -285,10 +307,19 @@ def _aligned_view(
     buffer: np.ndarray, start: int, size: int, dtype: np.dtype
 ) -> np.ndarray | None:
     """View bytes as another type; `None` where the type's alignment forbids it."""
-    address = buffer.__array_interface__["data"][0] + start
-    if address % dtype.itemsize:
-        return None
-    return buffer[start : start + size].view(dtype)
+    view = buffer[start : start + size].view(dtype)
+    return view if view.flags.aligned else None
+
+
+def _piece(
+    buffer: np.ndarray, start: int, size: int, stored: np.dtype, dtype: np.dtype
+) -> np.ndarray:
+    """Return one array of another type: a view where that is possible, else a copy."""
+    view = _aligned_view(buffer, start, size, stored)
+    if view is None:
+        # NumPy copies from addresses that do not suit the type.
+        return buffer[start : start + size].view(stored).astype(dtype)
+    return view if stored == dtype else view.astype(dtype)
 
 
 def _rows_in_place(
@@ -314,17 +345,8 @@ def _gather(
     from imsminer.io._kernels.ibd_numba import gather
 
     size = stored.itemsize
-    filled = lengths > 0
-    shifts = starts % size
-    for shift in np.unique(shifts[filled]).tolist():
-        # Pieces of one phase are elements of the same shifted view of the bytes.
-        which = filled & (shifts == shift)
-        n_elements = (buffer.size - shift) // size
-        view = buffer[shift : shift + n_elements * size].view(stored)
-        gather(
-            view,
-            (starts[which] - shift) // size,
-            lengths[which],
-            out,
-            out_starts[which],
-        )
+    phases = np.bincount(starts & (size - 1), minlength=size)
+    for phase in np.flatnonzero(phases).tolist():
+        n_elements = (buffer.size - phase) // size
+        view = buffer[phase : phase + n_elements * size].view(stored)
+        gather(view, phase, starts, lengths, out, out_starts)

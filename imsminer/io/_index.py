@@ -238,7 +238,7 @@ def _build(
             f"{scan.spectra.size:,} spectra."
         )
         raise ImzMLError(message)
-    numbers = np.setdiff1d(np.arange(scan.spectra.size), list(problems))
+    numbers = np.delete(np.arange(scan.spectra.size), list(problems))
     if numbers.size == 0:
         first = min(problems)
         message = (

@@ -13,26 +13,39 @@ def _copy(stored, out):
 
 
 @njit(nogil=True, cache=True)
-def gather(stored, starts, lengths, out, out_starts):
+def gather(stored, phase, starts, lengths, out, out_starts):
     """Copy pieces of a stored array into one flat array, as its number type.
 
-    Typed elements are copied, never bytes: that is what the compiler vectorises.
+    Typed elements are copied, never bytes: that is what the compiler vectorises. A
+    piece that does not start at a multiple of the type's size belongs to an array that
+    is shifted by the remainder, its phase; only pieces of one phase are copied.
 
     Parameters
     ----------
     stored : ndarray
-        The file as an array of the stored type. It may be shifted against the type's
-        alignment: the loads that numba compiles to do not need it.
-    starts, lengths : ndarray of int64, shape (n,)
-        The pieces, in elements of `stored`.
+        The bytes from `phase` on as an array of the stored type. Its address need not
+        suit the type: the loads that numba compiles to do without.
+    phase : int
+        First byte of `stored`.
+    starts : ndarray of int64, shape (n,)
+        First byte of each piece.
+    lengths : ndarray of int64, shape (n,)
+        Elements of each piece.
     out : ndarray
         Filled.
     out_starts : ndarray of int64, shape (n,)
-        Where each piece goes.
+        Where each piece goes, in elements.
     """
+    # Sizes are powers of two: shifts and masks, where divisions would dominate.
+    rest = stored.itemsize - 1
+    bits = 0
+    while (1 << bits) <= rest:
+        bits += 1
     for row in range(starts.size):
-        start, length, to = starts[row], lengths[row], out_starts[row]
-        _copy(stored[start : start + length], out[to : to + length])
+        start = starts[row] - phase
+        if start & rest == 0:
+            start, length, to = start >> bits, lengths[row], out_starts[row]
+            _copy(stored[start : start + length], out[to : to + length])
 
 
 @njit(nogil=True, cache=True)
