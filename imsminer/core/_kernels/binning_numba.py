@@ -178,47 +178,69 @@ def _width(m, low, inverse, table, kind, edges):
 
 
 @nb.njit(nogil=True, cache=True, inline="always")
-def _share(x, centre, width):
-    """Return the share of a triangle of half-width `width` that lies below `x`."""
-    u = (x - centre) / width
-    if u <= -1.0:
-        return 0.0
-    if u >= 1.0:
-        return 1.0
-    if u < 0.0:
-        return 0.5 * (1.0 + u) * (1.0 + u)
-    return 1.0 - 0.5 * (1.0 - u) * (1.0 - u)
+def _share(x, centre, width, blur):
+    """Return the share of a sample that lies below `x`.
+
+    The sample is a box of one `width` convolved with a box of width `blur`.
+    """
+    v = abs(x - centre)
+    flat, half = 0.5 * (width - blur), 0.5 * (width + blur)
+    if v <= flat:
+        part = v / width
+    elif v < half:
+        part = 0.5 - (half - v) * (half - v) / (2.0 * blur * width)
+    else:
+        part = 0.5
+    return 0.5 + part if x > centre else 0.5 - part
+
+
+@nb.njit(nogil=True, cache=True)
+def _spread(m, value, width, home, edges, out):
+    """Spread one sample, whose m/z lies in bin `home`, over `out`.
+
+    Returns the first bin that it touches and the one after the last.
+    """
+    n_bins = edges.size - 1
+    blur = max(width - (edges[home + 1] - edges[home]), 0.0)
+    start, stop = m - 0.5 * (width + blur), m + 0.5 * (width + blur)
+    first = home
+    while first > 0 and edges[first] > start:
+        first -= 1
+    below, j = 0.0, first
+    while j < n_bins - 1 and edges[j + 1] < stop:
+        share = _share(edges[j + 1], m, width, blur)
+        out[j] += value * (share - below)
+        below = share
+        j += 1
+    out[j] += value * (1.0 - below)
+    return first, j + 1
 
 
 @nb.njit(nogil=True, cache=True)
 def spread_sum_points(mz, intensity, cell_guide, cell_edges, guide, edges, total):
     """Spread profile samples over the bins that they overlap.
 
-    A sample stands for a triangle that reaches to its neighbours on the native grid:
-    samples together make the line from sample to sample, which has no maximum of its
-    own between them. `cell_edges` and their guide give the grid's spacing at each m/z
-    (only the width of a cell matters, not its phase). A sample within the axis gives
-    all of its intensity: what would fall off an end goes to the last bin there.
-    Returns how many samples were dropped because their m/z is outside all bins.
+    A sample stands for its cell on the native grid. Bins narrower than the cell would
+    see steps with flat tops, whose rounding noise looks like many maxima: there the
+    cell is smoothed by what the bin is narrower, up to a triangle that reaches to the
+    neighbours, so that samples join by lines. `cell_edges` and their guide give the
+    grid's spacing at each m/z (only the width of a cell matters, not its phase). A
+    sample within the axis gives all of its intensity: what would fall off an end goes
+    to the last bin there. Returns how many samples were dropped because their m/z is
+    outside all bins.
     """
     low, inverse, table, kind = guide
     c_low, c_inverse, c_table, c_kind = cell_guide
-    first, last, n_bins = edges[0], edges[-1], edges.size - 1
+    first, last = edges[0], edges[-1]
     dropped = 0
     for k in range(mz.size):
         m = mz[k]
-        if not (m >= first and m < last):
+        if m >= first and m < last:
+            width = _width(m, c_low, c_inverse, c_table, c_kind, cell_edges)
+            home = np.int64(_bin(m, low, inverse, table, kind, edges))
+            _spread(m, np.float64(intensity[k]), width, home, edges, total)
+        else:
             dropped += 1
-            continue
-        width = _width(m, c_low, c_inverse, c_table, c_kind, cell_edges)
-        start = max(m - width, first)
-        j = _bin(start, low, inverse, table, kind, edges)
-        below = 0.0
-        while below < 1.0:
-            share = 1.0 if j == n_bins - 1 else _share(edges[j + 1], m, width)
-            total[j] += intensity[k] * (share - below)
-            below = share
-            j += 1
     return dropped
 
 
@@ -239,11 +261,11 @@ def spread_accumulate_points(
     """Do the same for four statistics of the bins, taken once per spectrum and bin."""
     low, inverse, table, kind = guide
     c_low, c_inverse, c_table, c_kind = cell_guide
-    first, last, n_bins = edges[0], edges[-1], edges.size - 1
-    spectrum = np.zeros(n_bins)
+    first, last = edges[0], edges[-1]
+    spectrum = np.zeros(edges.size - 1)
     dropped = 0
     for p in range(indptr.size - 1):
-        # Bins below `done` are finished: later samples start further up.
+        # Bins from `done` to `top` are in use.
         done, top = np.int64(0), np.int64(0)
         for k in range(indptr[p], indptr[p + 1]):
             m = mz[k]
@@ -251,20 +273,16 @@ def spread_accumulate_points(
                 dropped += 1
                 continue
             width = _width(m, c_low, c_inverse, c_table, c_kind, cell_edges)
-            start = max(m - width, first)
-            j = _bin(start, low, inverse, table, kind, edges)
-            if j >= top:
+            home = np.int64(_bin(m, low, inverse, table, kind, edges))
+            if edges[home] - width >= edges[top] or top == 0:
+                # No sample from here on reaches back to them.
                 for i in range(done, top):
                     _flush(i, spectrum[i], total, maximum, count, squares)
                     spectrum[i] = 0.0
-                done = j
-            below = 0.0
-            while below < 1.0:
-                share = 1.0 if j == n_bins - 1 else _share(edges[j + 1], m, width)
-                spectrum[j] += intensity[k] * (share - below)
-                below = share
-                j += 1
-            top = max(top, j)
+                done = home + 1
+            value = np.float64(intensity[k])
+            begin, end = _spread(m, value, width, home, edges, spectrum)
+            done, top = min(done, begin), max(top, end)
         for i in range(done, top):
             _flush(i, spectrum[i], total, maximum, count, squares)
             spectrum[i] = 0.0
@@ -300,43 +318,50 @@ def overlap_matrix(
         bins appear nowhere; the weights of any other sum to 1.
     """
     n_bins = edges.size - 1
+    spread = profile and mz.size > 1
     inside = np.flatnonzero((mz >= edges[0]) & (mz < edges[-1]))
     centre = mz[inside]
-    if not profile or mz.size < 2:
-        first = last = np.searchsorted(edges, centre, side="right") - 1
-        width = np.ones(centre.size)
-    else:
+    home = np.searchsorted(edges, centre, side="right") - 1
+    width = blur = np.zeros(centre.size)
+    first = last = home
+    if spread:
         if cell_edges is None:
             middle = (mz[1:] + mz[:-1]) / 2
-            ends = [[mz[0] - (middle[0] - mz[0])], [mz[-1] + (mz[-1] - middle[-1])]]
-            cell_edges = np.concatenate([ends[0], middle, ends[1]])
+            ends = 2 * mz[0] - middle[0], 2 * mz[-1] - middle[-1]
+            cell_edges = np.concatenate([[ends[0]], middle, [ends[1]]])
         width = np.diff(cell_edges)[inside]
-        first = np.searchsorted(edges, centre - width, side="right") - 1
-        last = np.searchsorted(edges, centre + width, side="left") - 1
+        blur = np.maximum(width - (edges[home + 1] - edges[home]), 0.0)
+        half = 0.5 * (width + blur)
+        first = np.searchsorted(edges, centre - half, side="right") - 1
+        last = np.searchsorted(edges, centre + half, side="left") - 1
         first, last = np.maximum(first, 0), np.minimum(last, n_bins - 1)
     lengths = last - first + 1
     starts = np.cumsum(lengths) - lengths
     offsets = np.arange(lengths.sum()) - np.repeat(starts, lengths)
     column = np.repeat(np.arange(inside.size), lengths)
     bins = first[column] + offsets
-    if not profile or mz.size < 2:
-        weights = np.ones(bins.size)
-    else:
-        below, upto = (
-            _share_array(edges[bins + side], centre[column], width[column])
-            for side in (0, 1)
-        )
-        below[bins == first[column]] = 0.0
+    weights = np.ones(bins.size)
+    if spread:
+        shape = centre[column], width[column], blur[column]
+        upto = _share_array(edges[bins + 1], *shape)
+        below = _share_array(edges[bins], *shape)
         upto[bins == last[column]] = 1.0
+        below[bins == first[column]] = 0.0
         weights = upto - below
     order = np.argsort(bins, kind="stable")
     indptr = np.searchsorted(bins[order], np.arange(n_bins + 1)).astype(np.int64)
     return indptr, inside[column[order]].astype(np.int64), weights[order]
 
 
-def _share_array(x: np.ndarray, centre: np.ndarray, width: np.ndarray) -> np.ndarray:
-    u = np.clip((x - centre) / width, -1.0, 1.0)
-    return np.where(u < 0, 0.5 * (1 + u) ** 2, 1 - 0.5 * (1 - u) ** 2)
+def _share_array(
+    x: np.ndarray, centre: np.ndarray, width: np.ndarray, blur: np.ndarray
+) -> np.ndarray:
+    v = np.abs(x - centre)
+    flat, half = 0.5 * (width - blur), 0.5 * (width + blur)
+    slope = np.maximum(2 * blur * width, np.finfo(float).tiny)
+    rounded = 0.5 - np.where(v < half, half - v, 0.0) ** 2 / slope
+    part = np.where(v <= flat, v / width, rounded)
+    return 0.5 + np.where(x > centre, part, -part)
 
 
 @nb.njit(nogil=True, cache=True)

@@ -53,7 +53,7 @@ def accumulate_points(
 def spread_sum_points(
     mz: Any, intensity: Any, cell_edges: Any, edges: Any
 ) -> tuple[Any, int]:
-    """Spread profile samples over the bins their triangles overlap, and sum."""
+    """Spread profile samples over the bins they overlap, and sum."""
     bins, values, _, dropped = _spread(mz, intensity, cell_edges, edges)
     return _scatter_add(bins, values, edges.shape[0] - 1), dropped
 
@@ -145,10 +145,15 @@ def widths(mz: Any, cell_edges: Any) -> Any:
     return xp.take(cell_edges, cell + 1) - xp.take(cell_edges, cell)
 
 
-def _share(x: Any, centre: Any, width: Any) -> Any:
+def _share(x: Any, centre: Any, width: Any, blur: Any) -> Any:
+    """Return the share of a sample below `x`: a box of `width` smoothed by `blur`."""
     xp = array_namespace(x)
-    u = xp.clip((x - centre) / width, -1.0, 1.0)
-    return xp.where(u < 0, 0.5 * (1 + u) ** 2, 1 - 0.5 * (1 - u) ** 2)
+    v = xp.abs(x - centre)
+    flat, half = 0.5 * (width - blur), 0.5 * (width + blur)
+    short = xp.where(v < half, half - v, xp.zeros_like(v))
+    slope = xp.where(blur > 0, 2 * blur * width, xp.ones_like(v))
+    part = xp.where(v <= flat, v / width, 0.5 - short**2 / slope)
+    return 0.5 + xp.where(x > centre, part, -part)
 
 
 def _spread(
@@ -163,8 +168,12 @@ def _spread(
     centre = xp.take(mz, sample)
     width = widths(centre, cell_edges)
     values = xp.astype(xp.take(intensity, sample), xp.float64)
-    first = xp.searchsorted(edges, centre - width, side="right") - 1
-    last = xp.searchsorted(edges, centre + width, side="left") - 1
+    home = xp.searchsorted(edges, centre, side="right") - 1
+    blur = width - (xp.take(edges, home + 1) - xp.take(edges, home))
+    blur = xp.clip(blur, 0.0, None)
+    half = 0.5 * (width + blur)
+    first = xp.searchsorted(edges, centre - half, side="right") - 1
+    last = xp.searchsorted(edges, centre + half, side="left") - 1
     first, last = xp.clip(first, 0, n_bins - 1), xp.clip(last, 0, n_bins - 1)
     reach = int(xp.max(last - first)) + 1 if sample.shape[0] else 0
     bins, parts, samples = [], [], []
@@ -172,9 +181,9 @@ def _spread(
         here = first + step
         (which,) = xp.nonzero(here <= last)
         here = xp.take(here, which)
-        c, w = xp.take(centre, which), xp.take(width, which)
-        below = _share(xp.take(edges, here), c, w)
-        upto = _share(xp.take(edges, here + 1), c, w)
+        shape = [xp.take(array, which) for array in (centre, width, blur)]
+        below = _share(xp.take(edges, here), *shape)
+        upto = _share(xp.take(edges, here + 1), *shape)
         below = xp.where(here == xp.take(first, which), xp.zeros_like(below), below)
         upto = xp.where(here == xp.take(last, which), xp.ones_like(upto), upto)
         bins.append(xp.astype(here, xp.int64))
