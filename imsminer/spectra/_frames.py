@@ -9,10 +9,10 @@ from sklearn.base import OneToOneFeatureMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import validate_data
 
-from imsminer._array import is_numpy_array, namespace_of
+from imsminer._array import array_namespace, device_of, is_numpy_array, namespace_of
 from imsminer._sklearn_compat import Parallel, delayed
 
-__all__ = ["SameColumns", "check_values", "frame_like", "map_blocks"]
+__all__ = ["SameColumns", "check_values", "empty_like", "frame_like", "map_blocks"]
 
 BLOCK_VALUES = 2**18
 
@@ -46,6 +46,13 @@ def check_values(estimator: Any, X: Any, *, reset: bool) -> Any:
     """Check an array of spectra or features; float32 stays, all else gets float64."""
     xp = namespace_of(X)
     return validate_data(estimator, X, reset=reset, dtype=[xp.float64, xp.float32])
+
+
+def empty_like(X: Any) -> Any:
+    """Return an array without values that remembers the library and device of `X`."""
+    if is_numpy_array(X):
+        return np.empty(0, X.dtype)
+    return array_namespace(X).empty(0, dtype=X.dtype, device=device_of(X))
 
 
 def frame_like(original: Any, values: Any) -> Any:

@@ -1,0 +1,177 @@
+"""SNIP baselines on the CPU.
+
+Logarithms and roots are NumPy's, which are vectorised for both dtypes; the clipping
+passes are compiled. A window of m points takes m passes, each a minimum of three
+slices. NaN is not assumed away: a NaN in a spectrum stays one.
+"""
+
+import numba as nb
+import numpy as np
+
+__all__ = ["grid_positions", "snip_points", "snip_rows"]
+
+#: Rows are taken in blocks of about this many values, which the L2 cache holds.
+BLOCK = 2**16
+
+
+def _compress(y):
+    """Return log(log(√(y + 1) + 1) + 1), with negative values clamped to 0."""
+    v = np.maximum(y, y.dtype.type(0))
+    for step in (np.sqrt, np.log, np.log):
+        v += v.dtype.type(1)
+        step(v, out=v)
+    return v
+
+
+def _subtract(y, v, base, out):
+    """Set `out` to y minus the expanded baseline, at least 0."""
+    unchanged = base == v
+    for _ in range(2):
+        np.exp(base, out=base)
+        base -= base.dtype.type(1)
+    base *= base
+    base -= base.dtype.type(1)
+    np.subtract(y, base, out=out)
+    np.maximum(out, out.dtype.type(0), out=out)
+    # Where the baseline is the signal the difference is 0, not rounding error.
+    out[unchanged] = 0
+
+
+@nb.njit(nogil=True, cache=True)
+def _clip(left, middle, right, out):
+    half = middle.dtype.type(0.5)
+    for i in range(out.size):
+        mean = half * (left[i] + right[i])
+        here = middle[i]
+        out[i] = mean if mean < here else here
+
+
+@nb.njit(nogil=True, cache=True)
+def _clip_within(left, middle, right, reach, width, out):
+    half = middle.dtype.type(0.5)
+    for i in range(out.size):
+        mean = half * (left[i] + right[i])
+        here = middle[i]
+        out[i] = mean if mean < here and reach[i] >= width else here
+
+
+@nb.njit(nogil=True, cache=True)
+def _erode_rows(V, reach, widest, uniform, out):
+    m = V.shape[1]
+    buffer = np.empty(m, V.dtype)
+    widest = min(widest, (m - 1) // 2)
+    for r in range(V.shape[0]):
+        # The number of passes decides which buffer is first, so that `out` is last.
+        if widest % 2:
+            a, b = buffer, out[r]
+        else:
+            a, b = out[r], buffer
+        a[:] = V[r]
+        for width in range(widest, 0, -1):
+            b[:width] = a[:width]
+            b[m - width :] = a[m - width :]
+            left, right = a[: m - 2 * width], a[2 * width :]
+            middle, target = a[width : m - width], b[width : m - width]
+            if uniform:
+                _clip(left, middle, right, target)
+            else:
+                near = reach[width : m - width]
+                _clip_within(left, middle, right, near, width, target)
+            a, b = b, a
+
+
+def snip_rows(X, reach, out):
+    """Set `out` to the rows of `X` (n, m) minus their SNIP baselines.
+
+    `reach` (m,) int64 is the half window at each point, in points. Near the ends it
+    is as wide as fits on both sides.
+    """
+    n, m = X.shape
+    if m == 0:
+        return
+    widest = int(reach.max())
+    uniform = bool(np.all(reach == widest))
+    size = max(1, BLOCK // m)
+    for start in range(0, n, size):
+        y = X[start : start + size]
+        v = _compress(y)
+        base = np.empty_like(v)
+        _erode_rows(v, reach, widest, uniform, base)
+        _subtract(y, v, base, out[start : start + size])
+
+
+@nb.njit(nogil=True, cache=True)
+def grid_positions(mz, indptr, knots, steps, low, high, limit, position, length):
+    """Number the points of ragged spectra on the grid of their samples.
+
+    Gaps wider than `limit` are cut down to it. `position` (n_points,) counts from 0 at
+    `low`; `length` (n,) is the number of grid points up to `high`. `steps` is the
+    spacing of the grid at `knots`, linear between them.
+    """
+    last = knots.size - 1
+    for s in range(length.size):
+        first, stop = indptr[s], indptr[s + 1]
+        place, before, q = 0, low, 0
+        step = steps[0]
+        for k in range(first, stop):
+            x = mz[k]
+            while q < last - 1 and knots[q + 1] <= x:
+                q += 1
+            if last > 0:
+                t = (x - knots[q]) / (knots[q + 1] - knots[q])
+                t = min(max(t, 0.0), 1.0)
+                step = steps[q] + t * (steps[q + 1] - steps[q])
+            gap = min(np.rint((x - before) / step), np.float64(limit))
+            if k > first:
+                place += max(1, int(gap))
+            else:
+                place = max(0, int(gap))
+            position[k] = place
+            before = x
+        gap = min(np.rint((high - before) / step), np.float64(limit))
+        length[s] = place + 1 + max(0, int(gap))
+
+
+@nb.njit(nogil=True, cache=True)
+def _erode_points(v, ground, indptr, position, length, reach, out):
+    half = v.dtype.type(0.5)
+    longest = 0
+    for s in range(length.size):
+        longest = max(longest, length[s])
+    dense = np.full(longest, ground, v.dtype)
+    for s in range(length.size):
+        first, stop = indptr[s], indptr[s + 1]
+        if first == stop:
+            continue
+        here, near, result = position[first:stop], reach[first:stop], out[first:stop]
+        result[:] = v[first:stop]
+        n, end = here.size, length[s]
+        widest = 0
+        for k in range(n):
+            dense[here[k]] = result[k]
+            widest = max(widest, near[k])
+        for width in range(widest, 0, -1):
+            # Points whose window reaches beyond the axis stay as they are.
+            k0 = np.searchsorted(here, width)
+            k1 = np.searchsorted(here, end - width)
+            for k in range(k0, k1):
+                mean = half * (dense[here[k] - width] + dense[here[k] + width])
+                if mean < result[k] and near[k] >= width:
+                    result[k] = mean
+            for k in range(k0, k1):
+                dense[here[k]] = result[k]
+        for k in range(n):
+            dense[here[k]] = ground
+
+
+def snip_points(intensity, indptr, position, length, reach, out):
+    """Do the same for ragged spectra: grid points that are not stored are 0.
+
+    `position` and `length` come from :func:`grid_positions`; `reach` (n_points,) is
+    the half window at each point, in points of the grid.
+    """
+    v = _compress(intensity)
+    base = np.empty_like(v)
+    ground = _compress(np.zeros(1, v.dtype))[0]
+    _erode_points(v, ground, indptr, position, length, reach, base)
+    _subtract(intensity, v, base, out)
