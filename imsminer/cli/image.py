@@ -1,0 +1,144 @@
+"""``imsminer image``: a handful of known ions, without picking peaks."""
+
+import re
+from pathlib import Path
+
+import click
+import numpy as np
+import pandas as pd
+
+from imsminer.cli.output import MARK, output_folder
+
+__all__ = ["image", "read_targets"]
+
+
+@click.command(short_help="Show the images of known ions.")
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
+)
+@click.option(
+    "--mz", "masses", type=float, multiple=True, help="m/z of an ion; repeat for more."
+)
+@click.option(
+    "--targets",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV file with a column mz and, if you like, a column name.",
+)
+@click.option(
+    "--ppm", default=10.0, show_default=True, help="Half width of the window in ppm."
+)
+@click.option(
+    "--normalize",
+    is_flag=True,
+    help="Divide each spectrum by its total ion current before.",
+)
+@click.option(
+    "--output",
+    "-o",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder for the pictures and the table of intensities.",
+)
+@click.option("--jobs", "-j", type=int, help="Threads; -1 uses all cores. [1]")
+@click.option("--overwrite", is_flag=True, help="Replace results of an earlier run.")
+@click.option("--quiet", "-q", is_flag=True, help="No progress bars, no summary.")
+def image(
+    files: tuple[Path, ...],
+    masses: tuple[float, ...],
+    targets: Path | None,
+    ppm: float,
+    normalize: bool,
+    output: Path,
+    jobs: int | None,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
+    """Make ion images of given m/z from imzML FILES (or folders of them).
+
+    The intensities within ± PPM of each m/z are added up. Writes one picture per ion
+    and intensities.csv with one row per pixel.
+
+    \b
+    Example:
+      imsminer image kidney.imzML --mz 885.5499 --ppm 10 --output images
+    """
+    import json
+
+    from imsminer.core.progress import show_progress
+    from imsminer.core.provenance import provenance
+    from imsminer.core.windows import ion_images
+    from imsminer.io.imzml import ImzMLReader
+    from imsminer.plots import ion_image
+    from imsminer.plots.export import save
+    from imsminer.spectra.normalize import TICNormalizer
+
+    ions = read_targets(masses, targets)
+    if not ppm > 0:
+        message = f"--ppm must be positive, got {ppm}."
+        raise click.UsageError(message)
+    if quiet:
+        show_progress(False)
+    reader = ImzMLReader(list(files) if len(files) > 1 else files[0])
+    spectra = reader
+    steps = []
+    if normalize:
+        steps.append(TICNormalizer(n_jobs=jobs))
+        spectra = steps[0].fit_transform(reader)
+    values = ion_images(spectra, ions["mz"].to_numpy(), ppm, n_jobs=jobs)
+    pixel_size = reader.runs["pixel_size_x"].iloc[0]
+    empty = [f"{mz:.4f}" for mz in ions["mz"][(values == 0).all().to_numpy()]]
+    with output_folder(output, overwrite=overwrite) as folder:
+        for (_, ion), column in zip(ions.iterrows(), values.columns, strict=True):
+            title = f"m/z {ion['mz']:.4f} ± {ppm:g} ppm"
+            if ion["name"]:
+                title = f"{ion['name']}\n{title}"
+            axes = ion_image(values[column], title=title, pixel_size=pixel_size)
+            name = re.sub(r"[^\w.-]+", "_", f"{ion['name']}_{column}".lstrip("_"))
+            save(axes, folder / f"{name}.png")
+        values.reset_index().to_csv(folder / "intensities.csv", index=False)
+        record = provenance(reader, *steps, ions=ions.to_dict("records"), ppm=ppm)
+        text = json.dumps(record, indent=2) + "\n"
+        (folder / MARK).write_text(text, encoding="utf-8")
+    if not quiet:
+        click.echo(f"{len(ions)} ion images of {len(reader):,} pixels are in {output}")
+        if empty:
+            click.echo(f"No signal in any pixel at m/z {', '.join(empty)}.")
+
+
+def read_targets(masses: tuple[float, ...], targets: Path | None) -> pd.DataFrame:
+    """Return the ions asked for: columns `mz` and `name`, in the order given.
+
+    Parameters
+    ----------
+    masses : tuple of float
+        From the command line.
+    targets : Path or None
+        CSV file with a column `mz` and perhaps `name`.
+
+    Raises
+    ------
+    click.UsageError
+        When there is no ion, no column `mz`, or a value that is not a positive number.
+    """
+    table = pd.DataFrame({"mz": list(masses), "name": [""] * len(masses)})
+    if targets is not None:
+        listed = pd.read_csv(targets)
+        listed.columns = [str(column).strip().lower() for column in listed.columns]
+        if "mz" not in listed.columns:
+            message = (
+                f"{targets} needs a column mz; it has {', '.join(listed.columns)}."
+            )
+            raise click.UsageError(message)
+        if "name" not in listed.columns:
+            listed["name"] = ""
+        listed["mz"] = pd.to_numeric(listed["mz"], errors="coerce")
+        listed["name"] = listed["name"].fillna("").astype("str")
+        table = pd.concat([table, listed[["mz", "name"]]], ignore_index=True)
+    if table.empty:
+        message = "name at least one ion with --mz or --targets."
+        raise click.UsageError(message)
+    bad = np.flatnonzero(~(table["mz"].to_numpy(dtype=np.float64) > 0))
+    if bad.size:
+        message = f"ion number {bad[0] + 1} has no positive m/z."
+        raise click.UsageError(message)
+    return table.astype({"mz": "float64"})

@@ -1,0 +1,113 @@
+"""What ``imsminer run`` computes and writes."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from imsminer.cli.output import MARK
+from imsminer.core.provenance import provenance
+from imsminer.core.spectra import Spectra
+from imsminer.images.moran import moran_i
+from imsminer.plots import (
+    cluster_images,
+    ion_images,
+    mean_spectrum,
+    segment_profiles,
+    segmentation,
+)
+from imsminer.plots.export import save
+
+__all__ = ["Results", "compute", "write_pictures", "write_tables"]
+
+SPECTRAL_STEPS = ("baseline", "align", "normalize", "pick", "integrate")
+#: Ion images on the contact sheet.
+N_IMAGES = 20
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that one run of the pipeline found."""
+
+    reader: Spectra
+    steps: dict[str, Any]
+    features: pd.DataFrame
+    peaks: pd.DataFrame
+
+    @property
+    def pixel_size(self) -> float:
+        """Edge of a pixel in µm, NaN when the files do not say."""
+        return float(self.reader.runs["pixel_size_x"].iloc[0])
+
+    def summary(self, seconds: float) -> str:
+        """Say in one line what came out."""
+        n_runs = len(self.reader.runs)
+        runs = f" of {n_runs} runs" if n_runs > 1 else ""
+        return (
+            f"{len(self.features):,} pixels{runs}: {len(self.peaks):,} peaks, "
+            f"{self.steps['segment'].n_clusters} segments, "
+            f"{self.peaks['cluster'].nunique()} ion clusters, in {seconds:.1f} s"
+        )
+
+
+def compute(reader: Spectra, steps: dict[str, Any]) -> Results:
+    """Take `reader` through the steps.
+
+    Three passes over the data with the default steps (ion current, reference spectrum,
+    integration), and one each more for alignment.
+    """
+    data: Any = reader
+    for name in SPECTRAL_STEPS:
+        if name in steps:
+            data = steps[name].fit_transform(data)
+    features = data
+    steps["segment"].fit(features)
+    steps["cluster"].fit(features)
+    peaks = steps["pick"].peaks_.assign(
+        moran=np.asarray(moran_i(features)), cluster=steps["cluster"].labels_ + 1
+    )
+    return Results(reader, steps, features, peaks)
+
+
+def write_tables(results: Results, folder: Path) -> None:
+    """Write the tables and the provenance."""
+    results.peaks.to_csv(folder / "peaks.csv", index=False, float_format="%.8g")
+    pixels = results.features.index.to_frame(index=False)
+    table = pd.concat([pixels, results.features.reset_index(drop=True)], axis=1)
+    table.to_parquet(folder / "features.parquet", index=False)
+    segments = pixels.assign(segment=results.steps["segment"].labels_ + 1)
+    segments.to_csv(folder / "segments.csv", index=False)
+    record = provenance(
+        results.reader,
+        *results.steps.values(),
+        n_peaks=len(results.peaks),
+        noise=results.steps["pick"].noise_,
+    )
+    text = json.dumps(record, indent=2) + "\n"
+    (folder / MARK).write_text(text, encoding="utf-8")
+
+
+def write_pictures(results: Results, folder: Path) -> None:
+    """Draw the pictures."""
+    features, peaks, steps = results.features, results.peaks, results.steps
+    picker, segmenter, clusterer = steps["pick"], steps["segment"], steps["cluster"]
+    size = {"pixel_size": results.pixel_size}
+    order = np.argsort(-peaks["moran"].to_numpy(), kind="stable")[:N_IMAGES]
+    pictures = {
+        "mean_spectrum": mean_spectrum(
+            picker.axis_.centers, picker.reference_spectrum_, peaks
+        ),
+        "ion_images": ion_images(features, features.columns[np.sort(order)], **size),
+        "segmentation": segmentation(segmenter.labels_, features, **size),
+        "segment_profiles": segment_profiles(
+            segmenter.segment_profiles_, peaks["mz"].to_numpy()
+        ),
+        "cluster_images": cluster_images(
+            clusterer.transform(features), features, clusterer.labels_, **size
+        ),
+    }
+    for name, axes in pictures.items():
+        save(axes, folder / f"{name}.png")
