@@ -78,7 +78,7 @@ def label_peaks(
         )
         box = label.get_window_extent()
         # Slide it into the frame.
-        dx = max(frame.x0 - box.x0, 0.0) - max(box.x1 - frame.x1, 0.0)
+        dx = max(frame.x0 + 3 - box.x0, 0.0) - max(box.x1 - frame.x1, 0.0)
         under = (signal_x >= box.x0 + dx - 2) & (signal_x <= box.x1 + dx + 2)
         dy = max(float(signal_y[under].max(initial=y[i])) - float(y[i]), 0.0)
         box = box.translated(dx, dy)
