@@ -36,6 +36,7 @@ def apex_positions(
     *,
     loq: float,
     min_points: int,
+    shot: float = 0.0,
     closed: bool = False,
 ) -> np.ndarray:
     """Return the bins of the local maxima that count as peaks.
@@ -48,6 +49,8 @@ def apex_positions(
         Smallest height above the level, in units of the noise.
     min_points : int
         Smallest distance of two maxima in bins; the higher one stays.
+    shot : float
+        Variance per unit of height that counting adds to the noise.
     closed : bool
         Whether the first and last bin can be maxima: centroids are zero beyond.
 
@@ -62,9 +65,9 @@ def apex_positions(
         return np.zeros(0, np.int64)
     top = net.max()
     height = np.maximum(loq * noise, np.finfo(np.float64).eps * max(top, 0.0))
-    prominence = np.maximum(
-        PROMINENCE * loq * noise, RELATIVE_PROMINENCE * np.maximum(net, 0.0)
-    )
+    above = np.maximum(net, 0.0)
+    prominence = PROMINENCE * loq * np.sqrt(noise**2 + shot * above)
+    prominence = np.maximum(prominence, RELATIVE_PROMINENCE * above)
     apexes, _ = find_peaks(
         net, height=height, distance=max(min_points, 1), prominence=prominence
     )
@@ -134,7 +137,7 @@ def peak_table(
         "height": reference[apexes],
         "snr": _ratio(net[apexes], noise[apexes]),
         "fwhm": half.fwhm,
-        "frequency": _occupancy(frequency, half),
+        "frequency": _occupancy(frequency, half, centroided),
         "bin": apexes,
     }
     return pd.DataFrame(columns, columns=list(COLUMNS))
@@ -159,10 +162,8 @@ def _mz_at(mz: np.ndarray, position: np.ndarray) -> np.ndarray:
     """Return the m/z at fractional bins; half a bin beyond the ends is allowed."""
     if mz.size < 2:
         return np.full(np.shape(position), mz[0]) + position
-    inner = np.clip(position, 0, mz.size - 1)
-    value = np.interp(inner, np.arange(mz.size), mz)
-    first, last = mz[1] - mz[0], mz[-1] - mz[-2]
-    return value + np.where(position < 0, first, last) * (position - inner)
+    start = np.clip(np.floor(position).astype(np.int64), 0, mz.size - 2)
+    return mz[start] + (position - start) * (mz[start + 1] - mz[start])
 
 
 def _valleys(padded: np.ndarray, apexes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -272,10 +273,13 @@ def _centroids(
     return result
 
 
-def _occupancy(frequency: np.ndarray, half: _Half) -> np.ndarray:
-    """Return the largest share of pixels in any bin above half height."""
+def _occupancy(frequency: np.ndarray, half: _Half, centroided: bool) -> np.ndarray:
+    """Return the largest share of pixels in any bin above half height.
+
+    Centroids of one ion fall into different bins, so that their shares add up.
+    """
     low = np.maximum(np.ceil(half.left).astype(np.int64), 0)
     high = np.maximum(np.floor(half.right).astype(np.int64) + 1, low + 1)
-    return np.array(
-        [frequency[a:b].max() for a, b in zip(low, high, strict=True)], dtype=float
-    )
+    share = np.sum if centroided else np.max
+    values = [share(frequency[a:b]) for a, b in zip(low, high, strict=True)]
+    return np.minimum(np.array(values, dtype=np.float64), 1.0)

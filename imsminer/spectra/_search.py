@@ -1,16 +1,24 @@
 """The search for peaks, from sums over pixels to the table."""
 
 import numbers
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.ndimage import gaussian_filter1d
 
 from imsminer.spectra._noise import background_level, estimate_noise, range_noise
 from imsminer.spectra._picking import apex_positions, peak_table
 
 __all__ = ["References", "SearchSettings", "search"]
+
+#: Centroids of weak ions scatter over many bins, and their reference falls apart. It is
+#: smoothed until doubling the width changes the number of peaks by no more than this,
+UNSTABLE = 0.03
+#: counted at this height, whatever the `loq` is.
+BANDWIDTH_LOQ = 10.0
+MAX_DOUBLINGS = 8
 
 
 @dataclass(frozen=True)
@@ -56,16 +64,20 @@ def search(
     references: References, settings: SearchSettings
 ) -> tuple[pd.DataFrame, float | np.ndarray]:
     """Return the table of peaks and the noise of the reference that was searched."""
-    if settings.reference == "max":
-        return _search_one(references, references.maximum, 0.0, settings)
     mean, frequency = references.mean, references.frequency
-    # What a single pixel with a typical value adds to the mean.
     filled = frequency > 0
-    typical = np.median(mean[filled] / frequency[filled]) if filled.any() else 0.0
-    floor = max(float(typical), 0.0) / references.n_pixels
-    peaks, noise = _search_one(references, mean, floor, settings)
-    if settings.reference == "mean+max":
-        more, _ = _search_one(references, references.maximum, 0.0, settings)
+    event, empty = 0.0, 0.0
+    if filled.any():
+        event = max(float(np.median(mean[filled] / frequency[filled])), 0.0)
+        empty = 1.0 - float(np.median(frequency[filled]))
+    # What a single pixel with a typical value adds to the mean, and how the variance
+    # grows with height where only some of the pixels have a value.
+    step = event / references.n_pixels
+    spectra = {"mean": (mean, step, step * empty), "max": (references.maximum, 0, 0)}
+    first, *others = settings.reference.split("+")
+    peaks, noise = _search_one(references, *spectra[first], settings)
+    for name in others:
+        more, _ = _search_one(references, *spectra[name], settings)
         peaks = _add_peaks(peaks, more, settings.min_points)
     return peaks, noise
 
@@ -74,8 +86,39 @@ def _search_one(
     references: References,
     spectrum: np.ndarray,
     floor: float,
+    shot: float,
     settings: SearchSettings,
 ) -> tuple[pd.DataFrame, float | np.ndarray]:
+    """Search one reference spectrum; that of centroids is smoothed as it needs it."""
+    arguments = (references, spectrum, floor, shot)
+    if not references.centroided:
+        return _search_smoothed(0.0, *arguments, settings)
+    chosen = replace(settings, loq=BANDWIDTH_LOQ)
+    width, number = 0.0, len(_search_smoothed(0.0, *arguments, chosen)[0])
+    for wider in 2.0 ** np.arange(MAX_DOUBLINGS):
+        if wider > spectrum.size / 16:
+            break
+        found = len(_search_smoothed(wider, *arguments, chosen)[0])
+        if abs(found - number) <= UNSTABLE * max(found, number):
+            break
+        width, number = wider, found
+    return _search_smoothed(width, *arguments, settings)
+
+
+def _search_smoothed(
+    width: float,
+    references: References,
+    spectrum: np.ndarray,
+    floor: float,
+    shot: float,
+    settings: SearchSettings,
+) -> tuple[pd.DataFrame, float | np.ndarray]:
+    """Search a spectrum after smoothing by a Gaussian of this many bins (sd)."""
+    if width > 0:
+        spectrum = gaussian_filter1d(spectrum, width, mode="constant")
+        # Height of the kernel, and of its square.
+        floor = floor / (np.sqrt(2 * np.pi) * width)
+        shot = shot / (2 * np.sqrt(np.pi) * width)
     level = background_level(spectrum, settings.z_threshold)
     noise: float | np.ndarray
     if isinstance(settings.noise, str):
@@ -101,6 +144,7 @@ def _search_one(
         along,
         loq=settings.loq,
         min_points=settings.min_points,
+        shot=shot,
         closed=references.centroided,
     )
     peaks = peak_table(
