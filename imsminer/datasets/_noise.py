@@ -1,0 +1,183 @@
+"""The simulated noise, in formulas: what is expected of a sample, and its variance.
+
+A stored sample is ``X = max(0, g * Poisson((signal + base) / g) + N(0, sd²))``, or 0
+where it is below the threshold; ions of the chemical noise add to its mean and
+variance by Campbell's theorem.
+"""
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr, pdtrc
+
+from imsminer.datasets._shapes import Analyser
+
+__all__ = ["Noise"]
+
+# Poisson counts are summed one by one up to this mean, and are normal above it.
+LARGE_MEAN = 25.0
+NODES = 200
+# Levels of the baseline for which it is tabulated what a signal adds.
+LEVELS = 16
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Parameters of the noise; see :func:`make_ims`.
+
+    Parameters
+    ----------
+    gain, sd, count, height : float
+        Intensity of one ion; standard deviation of the detector; number of ions of the
+        chemical noise in a spectrum and their mean apex.
+    baseline, low, high : float
+        Height of the baseline at the lower end of the m/z range; the range.
+    threshold : float
+        What is smaller is not stored.
+    """
+
+    gain: float
+    sd: float
+    count: float
+    height: float
+    baseline: float
+    low: float
+    high: float
+    threshold: float
+
+    def base(self, mz):
+        """Return the baseline, which falls to 1/e every half range."""
+        reach = 0.5 * (self.high - self.low)
+        return self.baseline * np.exp((self.low - np.asarray(mz)) / reach)
+
+    def stored(self, level):
+        """Return the mean and variance of a stored sample around a level.
+
+        Parameters
+        ----------
+        level : ndarray of float64
+            Signal plus baseline, without noise.
+        """
+        level = np.asarray(level, dtype=np.float64)
+        limit = max(self.threshold, 0.0)
+        if self.gain == 0:
+            return _cut_normal(level, np.full_like(level, self.sd**2), limit)
+        mean = level / self.gain
+        result = _cut_normal(level, self.sd**2 + self.gain * level, limit)
+        few = mean <= LARGE_MEAN
+        if few.any():
+            exact = (
+                self._counts(mean[few], limit)
+                if self.sd == 0
+                else self._mixture(mean[few], limit)
+            )
+            for values, better in zip(result, exact, strict=True):
+                values[few] = better
+        return result
+
+    def _counts(self, mean, limit):
+        """Moments of Poisson counts that are cut, without a detector's noise."""
+        least = max(np.ceil(limit / self.gain - 1e-9), 1.0)
+
+        def at_least(n):
+            return pdtrc(n - 1, mean) if n >= 1 else np.ones_like(mean)
+
+        first = self.gain * mean * at_least(least - 1)
+        second = self.gain**2 * (
+            mean**2 * at_least(least - 2) + mean * at_least(least - 1)
+        )
+        return first, second - first**2
+
+    def _mixture(self, mean, limit):
+        """Moments of Poisson counts with a detector's noise, then cut."""
+        first, second = np.zeros_like(mean), np.zeros_like(mean)
+        share = np.exp(-mean)
+        for k in range(int(LARGE_MEAN + 8 * np.sqrt(LARGE_MEAN))):
+            one = np.array([k * self.gain], dtype=np.float64)
+            m, v = _cut_normal(one, np.full(1, self.sd**2), limit)
+            first += share * m
+            second += share * (v + m**2)
+            share *= mean / (k + 1)
+        return first, second - first**2
+
+    def background(self, grid: np.ndarray, analyser: Analyser):
+        """Mean and variance of samples away from all peaks, per spectrum.
+
+        Returns
+        -------
+        mean, variance : ndarray of float64, shape (grid.size,)
+        """
+        nodes = np.linspace(self.low, self.high, NODES)
+        mean, variance = self.stored(self.base(nodes))
+        if self.count > 0:
+            density = self.count / (self.high - self.low)
+            # Heights are exponential: moments of what stays above the threshold of
+            # samples at u standard deviations from the apex.
+            u = np.linspace(-5, 5, 2001)
+            shape = np.exp(-0.5 * u * u)
+            cut = max(self.threshold, 0.0) / (self.height * shape)
+            tail = np.exp(-np.minimum(cut, 700))
+            step = (u[1] - u[0]) * density * analyser.sigma(nodes)
+            first = self.height * (shape * tail * (1 + cut)).sum() * step
+            second = shape**2 * tail * (cut**2 + 2 * cut + 2)
+            mean = mean + first
+            variance = variance + self.height**2 * second.sum() * step
+            variance = variance + self.gain * first
+        return np.interp(grid, nodes, mean), np.interp(grid, nodes, variance)
+
+    def centroids(self, grid: np.ndarray, analyser: Analyser):
+        """Mean and variance of the chemical noise summed over one FWHM."""
+        rate = self.count / (self.high - self.low) * analyser.fwhm(grid)
+        if self.count == 0:
+            return np.zeros_like(rate), np.zeros_like(rate)
+        cut = max(self.threshold, 0.0) / self.height
+        tail = np.exp(-cut)
+        first = self.height * tail * (1 + cut)
+        second = self.height**2 * tail * (cut**2 + 2 * cut + 2)
+        return rate * first, rate * second
+
+    def visible(self, signal, mz: float):
+        """Return what a signal adds to the mean of stored samples.
+
+        It is less than the signal where the threshold takes samples away.
+
+        Parameters
+        ----------
+        signal : ndarray of float64
+            Noise-free signal in single pixels.
+        mz : float
+            Where; the baseline there counts.
+        """
+        # A few levels of the baseline are enough, and their tables are kept.
+        place = np.clip((mz - self.low) / (self.high - self.low), 0, 1)
+        level = (np.round(place * LEVELS) / LEVELS) * (self.high - self.low) + self.low
+        nodes, values = _visible_table(self, float(self.base(level)))
+        beyond = np.maximum(signal - nodes[-1], 0.0)
+        return np.interp(signal, nodes, values) + beyond
+
+
+@functools.lru_cache(maxsize=64)
+def _visible_table(noise: Noise, base: float):
+    unit = max(noise.sd, noise.gain, noise.threshold, base)
+    if unit == 0:
+        return np.array([0.0, 1.0]), np.array([0.0, 1.0])
+    nodes = np.concatenate([[0.0], unit * np.geomspace(1e-4, 1e3, 700)])
+    mean, _ = noise.stored(nodes + base)
+    return nodes, mean - mean[0]
+
+
+def _cut_normal(mean, variance, limit):
+    """Mean and variance of X where X > limit, else 0, for normal X."""
+    mean = np.asarray(mean, dtype=np.float64)
+    sd = np.sqrt(variance)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        a = (limit - mean) / sd
+    certain = sd == 0
+    # Without noise, what lies on the threshold is stored.
+    a = np.where(certain, np.where(mean >= limit, -40.0, 40.0), a)
+    tail = ndtr(-a)
+    density = np.exp(-0.5 * np.minimum(a * a, 1400)) / np.sqrt(2 * np.pi)
+    first = mean * tail + sd * density
+    second = (mean**2 + variance) * tail + sd * (limit + mean) * density
+    return first, np.maximum(second - first**2, 0.0)
