@@ -37,8 +37,6 @@ def find_problems(scan: Scan, ibd: str, size: int) -> dict[int, str]:
         )
     for kind, name in _KINDS.items():
         good[list(problems)] = False
-        _check_encoded(scan, kind, good, problems)
-        good[list(problems)] = False
         offsets = spectra[f"{kind}_offset"]
         n_bytes = stored_bytes(spectra, kind)
         ends = offsets + n_bytes
@@ -50,6 +48,8 @@ def find_problems(scan: Scan, ibd: str, size: int) -> dict[int, str]:
                 f"{ends[i]} of {ibd}, which has {size}: the .ibd is truncated, or the "
                 "offset is wrong"
             )
+        good[list(problems)] = False
+        _check_encoded(scan, kind, good, problems)
     return problems
 
 
@@ -66,6 +66,13 @@ def _check_encoded(
         problems[i] = (
             f"its {_KINDS[kind]} array is compressed and has no "
             f"encoded length ({cv.ENCODED}), which is needed to read it"
+        )
+    # zlib cannot pack tighter than 1 : 1032, so more values were never stored.
+    impossible = good & packed & ~unknown & (lengths > 1032 * (encoded + 8))
+    for i in np.flatnonzero(impossible).tolist():
+        problems[i] = (
+            f"its {_KINDS[kind]} array is said to hold {lengths[i]} values in "
+            f"{encoded[i]} compressed bytes, which is more than they can hold"
         )
     n_bytes = stored_bytes(spectra, kind)
     wrong = good & ~packed & (encoded > 0) & (encoded != n_bytes)

@@ -160,18 +160,19 @@ def _spectrum_type(
 ) -> str:
     """Profile or centroid, from the spectra, the file or the groups, in this order."""
     both = cv.PROFILE | cv.CENTROID
+    said = "does not say whether its spectra are profile or centroid"
     for found in (flags, _flags(header.file), _flags(header.other)):
         if found & both == cv.PROFILE:
             return "profile"
         if found & both == cv.CENTROID:
             return "centroid"
         if found & both:
+            said = "calls its spectra both profile and centroid"
             break
     assumed = "profile" if continuous else "centroid"
     mode = "continuous" if continuous else "processed"
     oddities["spectrum_type"] = (
-        "the file does not say whether its spectra are profile or centroid; "
-        f"{assumed} is assumed, as is usual in {mode} mode. Pass "
+        f"the file {said}; {assumed} is assumed, as is usual in {mode} mode. Pass "
         "spectrum_type='profile' or 'centroid' to ImzMLReader to set it."
     )
     return assumed

@@ -203,6 +203,6 @@ def _integer(text: str | None) -> int | None:
         return int(text)
     if _NUMBER.match(text):
         number = Decimal(text)
-        if number == number.to_integral_value() and abs(number) < 1 << 62:
+        if number == number.to_integral_value() and abs(number) < 10**18:
             return int(number)
     return None

@@ -255,14 +255,24 @@ class ImzMLReader(Spectra):
 
     Examples
     --------
+    >>> import tempfile
     >>> from imsminer import ImzMLReader
-    >>> from imsminer.datasets import load_kidney
-    >>> kidney = ImzMLReader(load_kidney())
-    >>> kidney.shape
-    (342, None)
-    >>> mz, intensity = kidney[0]
-    >>> kidney[kidney.pixels["x"] < 5].runs.loc[:, "polarity"].item()
+    >>> from imsminer.io.writer import ImzMLWriter
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = f"{folder.name}/tissue.imzML"
+    >>> with ImzMLWriter(path, polarity="negative", pixel_size=50) as writer:
+    ...     writer.add([100.0, 200.0], [1, 2], (1, 1))
+    ...     writer.add([150.0], [7], (2, 1))
+    >>> reader = ImzMLReader(path)
+    >>> reader
+    <ImzMLReader tissue.imzML: 2 pixels; own m/z axes; processed profile>
+    >>> reader[0].mz
+    array([100., 200.])
+    >>> reader.runs.loc["tissue", "polarity"]
     'negative'
+    >>> reader[reader.pixels["x"] == 2].shape
+    (1, None)
+    >>> folder.cleanup()
     """
 
     def __init__(

@@ -327,6 +327,19 @@ def test_problems_of_the_xml_are_skipped_too(tmp_path, pair):
     np.testing.assert_array_equal(reader[2].mz, whole[3].mz)
 
 
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("length", [10**12, 10**18 - 1, 10**18])
+def test_lengths_beyond_all_bounds(tmp_path, pair, length, packed):
+    odd = pair(zlib=packed).replace(
+        'array length" value="7"', f'array length" value="{length}"'
+    )
+    path = odd.save(tmp_path)
+    with pytest.raises(ImzMLError, match=r"spectrum 0 .* cannot be read"):
+        ImzMLReader(path)
+    with pytest.warns(ImzMLWarning, match="1 of 5 spectra"):
+        assert len(ImzMLReader(path, on_error="skip")) == 4
+
+
 # -- studies --------------------------------------------------------------------------
 def test_folder_is_a_study(tmp_path, pair):
     for name in ("b", "a", "c"):

@@ -566,6 +566,13 @@ def test_flags_inline_in_spectra(tmp_path, pair):
     assert scan.facts.polarity == "mixed"
 
 
+def test_spectra_of_both_types_are_reported(tmp_path, pair):
+    inline = '<cvParam accession="MS:1000127" name="centroid spectrum"/><scanList'
+    scan = both(pair().replace("<scanList", inline, 2).save(tmp_path))
+    assert scan.fast
+    assert "both profile and centroid" in scan.oddities["spectrum_type"]
+
+
 @pytest.mark.parametrize(
     ("text", "known"),
     [
