@@ -98,14 +98,17 @@ def recover_grid(
     if step is None:
         return None
     number = _count_steps(points, step)
-    for _ in range(4):
-        fit = _best_fit(points, number)
+    fit = _best_fit(points, number)
+    for _ in range(3):
         if fit is None:
             return None
         again = np.rint(fit(points))
         if np.array_equal(again, number):
             break
         number = again
+        fit = _best_fit(points, number)
+    if fit is None:
+        return None
     residual = np.abs(fit(points) - number)
     if np.quantile(residual, 0.999) > MAX_RESIDUAL:
         return None

@@ -2,13 +2,13 @@
 
 import hashlib
 import math
-import numbers
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from imsminer.core import _grid
+from imsminer.core._bins import LAWS, number, positive, power_bins, regression_bins
 
 if TYPE_CHECKING:
     from imsminer.core.spectra import Spectra
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["MassAxis", "estimate_grid"]
 
 MAX_BINS = 50_000_000
-
-# The peak width of each analyser grows with this power of m/z.
-LAWS = {"constant": 0.0, "axial_tof": 0.5, "tof": 1.0, "orbitrap": 1.5, "fticr": 2.0}
 
 
 class MassAxis:
@@ -45,7 +42,7 @@ class MassAxis:
     >>> from imsminer import MassAxis
     >>> axis = MassAxis.ppm(5).resolve(400, 2200)
     >>> axis.n_bins
-    340955
+    340953
     >>> axis = MassAxis.even(0.5).resolve(100, 102)
     >>> axis.centers
     array([ 99.5, 100. , 100.5, 101. , 101.5, 102. , 102.5])
@@ -92,7 +89,7 @@ class MassAxis:
         The width ``at_mz / (r * bins_per_fwhm)`` that a resolving power gives at a
         reference m/z is ``resolving_power(r, at_mz, "constant", bins_per_fwhm)``.
         """
-        step = _positive("even", "step", step)
+        step = positive("even", "step", step)
         return cls("even", {"step": step})
 
     @classmethod
@@ -113,7 +110,7 @@ class MassAxis:
         ValueError
             When `width` is not a positive number.
         """
-        width = _positive("ppm", "width", width)
+        width = positive("ppm", "width", width)
         return cls("ppm", {"width": width})
 
     @classmethod
@@ -156,10 +153,10 @@ class MassAxis:
             )
             raise ValueError(message)
         parameters = {
-            "r": _positive(name, "r", r),
-            "at_mz": _positive(name, "at_mz", at_mz),
+            "r": positive(name, "r", r),
+            "at_mz": positive(name, "at_mz", at_mz),
             "law": law,
-            "bins_per_fwhm": _positive(name, "bins_per_fwhm", bins_per_fwhm),
+            "bins_per_fwhm": positive(name, "bins_per_fwhm", bins_per_fwhm),
         }
         return cls(name, parameters)
 
@@ -187,15 +184,15 @@ class MassAxis:
             resolving power is nowhere positive. :meth:`resolve` raises when it is not
             positive in the range that is asked for.
         """
-        intercept = _number("regression", "intercept", intercept)
-        slope = _number("regression", "slope", slope)
+        intercept = number("regression", "intercept", intercept)
+        slope = number("regression", "slope", slope)
         if intercept <= 0 and slope <= 0:
             message = (
                 "MassAxis.regression: the resolving power intercept + slope * mz must "
                 f"be positive somewhere; got intercept={intercept!r}, slope={slope!r}."
             )
             raise ValueError(message)
-        bins = _positive("regression", "bins_per_fwhm", bins_per_fwhm)
+        bins = positive("regression", "bins_per_fwhm", bins_per_fwhm)
         parameters = {"intercept": intercept, "slope": slope, "bins_per_fwhm": bins}
         return cls("regression", parameters)
 
@@ -314,8 +311,8 @@ class MassAxis:
         """
         if self._edges is not None:
             return self
-        low = _positive("resolve", "low", low)
-        high = _positive("resolve", "high", high)
+        low = positive("resolve", "low", low)
+        high = positive("resolve", "high", high)
         if high < low:
             message = f"MassAxis.resolve: low must not exceed high; got {low}, {high}."
             raise ValueError(message)
@@ -417,18 +414,18 @@ class MassAxis:
         """Return m/z → bin number (the integral of 1/width) and its inverse."""
         p = self._parameters
         if self._rule == "regression":
-            return _regression(
+            return regression_bins(
                 p["intercept"], p["slope"], p["bins_per_fwhm"], low, high
             )
         if self._rule == "even":
-            return _power(p["step"], 0.0)
+            return power_bins(p["step"], 0.0)
         if self._rule == "ppm":
-            return _power(p["width"] * 1e-6, 1.0)
+            return power_bins(p["width"] * 1e-6, 1.0)
         if self._rule == "power":
-            return _power(p["width"], p["power"])
+            return power_bins(p["width"], p["power"])
         power = LAWS[p["law"]]
         width = p["at_mz"] / (p["r"] * p["bins_per_fwhm"])
-        return _power(width / p["at_mz"] ** power, power)
+        return power_bins(width / p["at_mz"] ** power, power)
 
 
 def estimate_grid(spectra: "Spectra") -> MassAxis | None:
@@ -458,64 +455,8 @@ def estimate_grid(spectra: "Spectra") -> MassAxis | None:
     return None if bins is None else MassAxis("native", {}, *bins)
 
 
-def _power(width: float, power: float) -> tuple[Callable, Callable]:
-    """Bins ``width * mz ** power`` wide."""
-    if power == 0:
-        return lambda m: m / width, lambda u: u * width
-    if abs(power - 1) < 1e-12:
-        return lambda m: math.log(m) / width, lambda u: np.exp(u * width)
-    rest = 1.0 - power
-    scale = rest * width
-    return lambda m: m**rest / scale, lambda u: (u * scale) ** (1 / rest)
-
-
-def _regression(
-    intercept: float, slope: float, bins: float, low: float, high: float
-) -> tuple[Callable, Callable]:
-    """Bins ``mz / (bins * (intercept + slope * mz))`` wide."""
-    # The outermost edges lie beyond the range.
-    ends = np.array([low, high]) * [0.999, 1.001]
-    if (intercept + slope * ends).min() <= 0:
-        message = (
-            f"MassAxis.regression: the resolving power {intercept:g} + {slope:g} * mz "
-            f"is not positive between m/z {low:g} and {high:g}."
-        )
-        raise ValueError(message)
-
-    def index(m: Any) -> Any:
-        return bins * (intercept * np.log(m) + slope * m)
-
-    def inverse(u: np.ndarray) -> np.ndarray:
-        knots = np.geomspace(*ends, 4096)
-        m = np.interp(u, index(knots), knots)
-        for _ in range(4):
-            m -= (index(m) - u) * m / (bins * (intercept + slope * m))
-        return m
-
-    return index, inverse
-
-
 def _around(mz: float) -> MassAxis:
     """One bin around the only m/z that there is."""
     half = 1e-6 * max(abs(mz), 1e-6)
     edges = np.array([mz - half, mz + half])
     return MassAxis("from_values", {}, edges, np.array([mz]))
-
-
-def _number(constructor: str, name: str, value: Any) -> float:
-    if (
-        isinstance(value, (bool, np.bool_))
-        or not isinstance(value, numbers.Real)
-        or not math.isfinite(value)
-    ):
-        message = f"MassAxis.{constructor}: {name} must be a number, got {value!r}."
-        raise ValueError(message)
-    return float(value)
-
-
-def _positive(constructor: str, name: str, value: Any) -> float:
-    number = _number(constructor, name, value)
-    if number <= 0:
-        message = f"MassAxis.{constructor}: {name} must be positive, got {value!r}."
-        raise ValueError(message)
-    return number
