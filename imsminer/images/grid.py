@@ -243,8 +243,8 @@ def neighbor_matrix(pixels: Pixels, radius: int = 1) -> sparse.csr_array:
         message = f"coordinates span {width - 1} × {height - 1} positions: too many."
         raise ValueError(message)
     keys = (planes.ravel() * height + (y - y.min() + 1)) * width + (x - x.min() + 1)
-    sites, site_of = np.unique(keys, return_inverse=True)
-    n_sites = sites.shape[0]
+    sites, first, site_of = np.unique(keys, return_index=True, return_inverse=True)
+    n_sites, n_pixels = sites.shape[0], keys.shape[0]
     sources, targets = [], []
     for step in (1, width - 1, width, width + 1):
         found = np.minimum(np.searchsorted(sites, sites + step), n_sites - 1)
@@ -252,30 +252,39 @@ def neighbor_matrix(pixels: Pixels, radius: int = 1) -> sparse.csr_array:
         sources.append(hit)
         targets.append(found[hit])
     row, column = np.concatenate(sources), np.concatenate(targets)
-    one_step = sparse.csr_array(
-        (np.ones(row.shape[0], dtype=np.int32), (row, column)), shape=(n_sites, n_sites)
+    if n_sites == n_pixels:
+        row, column = first[row], first[column]
+    matrix = sparse.csr_array(
+        (
+            np.ones(2 * row.shape[0], dtype=np.int32),
+            (np.concatenate([row, column]), np.concatenate([column, row])),
+        ),
+        shape=(n_sites, n_sites),
     )
-    one_step = one_step + one_step.T
+    if radius > 1:
+        matrix = _within(matrix, radius)
+    if n_sites < n_pixels:
+        ones = np.ones(n_pixels, dtype=np.int32)
+        at = sparse.csr_array(
+            (ones, (np.arange(n_pixels), site_of)), shape=(n_pixels, n_sites)
+        )
+        matrix = sparse.csr_array(at @ matrix @ at.T)
+    matrix.sort_indices()
+    return matrix.astype(np.int8)
+
+
+def _within(one_step: sparse.csr_array, radius: int) -> sparse.csr_array:
+    """Pairs that 1 to `radius` steps connect."""
     reached = one_step
     for _ in range(radius - 1):
         reached = sparse.csr_array(reached + reached @ one_step)
         reached.data[:] = 1
-    if n_sites < keys.shape[0]:
-        where = (np.arange(keys.shape[0]), site_of)
-        site = sparse.csr_array(
-            (np.ones(keys.shape[0], dtype=np.int32), where), shape=(len(keys), n_sites)
-        )
-    else:
-        site = None
-    reached.setdiag(0)
-    reached.eliminate_zeros()
-    if site is not None:
-        reached = sparse.csr_array(site @ reached @ site.T)
-    else:
-        reached = reached[site_of][:, site_of]
-    matrix = sparse.csr_array(reached).astype(np.int8)
-    matrix.sort_indices()
-    return matrix
+    # Two steps lead back to where they began.
+    pairs = reached.tocoo()
+    other = pairs.row != pairs.col
+    return sparse.csr_array(
+        (pairs.data[other], (pairs.row[other], pairs.col[other])), shape=pairs.shape
+    )
 
 
 def gaussian_weights(

@@ -48,8 +48,9 @@ def lloyd(
     n_clusters = centers.shape[0]
     codes = xp.arange(n_clusters, dtype=xp.int32, device=device_of(points))
     labels = None
-    n_iter = 0
-    for n_iter in range(1, max_iter + 1):
+    n_iter, stop = 0, False
+    while not stop and n_iter < max_iter:
+        n_iter += 1
         found = nearest(points, centers)
         member = xp.astype(found[:, None] == codes[None, :], points.dtype)
         counts = xp.sum(member, axis=0)
@@ -64,10 +65,7 @@ def lloyd(
         centers = moved
         stable = labels is not None and bool(xp.all(found == labels))
         labels = found
-        if stable:
-            break
-        if shift <= tolerance:
-            break
+        stop = stable or shift <= tolerance
     labels = nearest(points, centers)
     residual = points - xp.take(centers, labels, axis=0)
     return labels, centers, float(xp.sum(residual * residual)), n_iter
