@@ -1,11 +1,14 @@
-"""The ions that differ most between pixels."""
+"""The ions with most spatial structure."""
 
+import numpy as np
 from sklearn.pipeline import make_pipeline
 
 from imsminer import ImzMLReader, PeakIntegrator, PeakPicker, TICNormalizer, plots
 from imsminer.datasets import load_kidney
+from imsminer.images.moran import moran_i
 
-pipe = make_pipeline(TICNormalizer(), PeakPicker(loq=30), PeakIntegrator())
+pipe = make_pipeline(TICNormalizer(), PeakPicker(), PeakIntegrator())
 features = pipe.fit_transform(ImzMLReader(load_kidney()))
-variation = features.std() / features.mean()
-plots.ion_images(features, variation.nlargest(8).index, n_columns=4)
+structure = moran_i(features)
+best = features.columns[np.argsort(-structure)[:8]]
+plots.ion_images(features, best, n_columns=4)

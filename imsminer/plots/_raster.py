@@ -14,6 +14,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
+from imsminer._array import to_numpy
 from imsminer.images.grid import known_coordinates, to_image
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Plane",
     "add_color_bar",
     "add_scale_bar",
+    "as_table",
     "color_map",
     "compact_number",
     "draw_planes",
@@ -333,6 +335,13 @@ def compact_number(value: float) -> str:
     if value == 0 or abs(value) >= 1e-3:
         return f"{value:.3g}"
     return f"{value:.1e}".replace("e-0", "e-")
+
+
+def as_table(values: Any) -> pd.DataFrame:
+    """Columns of numbers of any array library as a DataFrame on the host."""
+    if isinstance(values, pd.DataFrame):
+        return values
+    return pd.DataFrame(to_numpy(values))
 
 
 def pixel_edges(pixel_size: Any) -> tuple[float, float]:

@@ -10,11 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, to_hex
 from matplotlib.patches import Patch
 
+from imsminer._array import to_numpy
 from imsminer.plots._labels import intensity_axis, label_peaks
 from imsminer.plots._raster import (
     BACKGROUND,
     add_color_bar,
     add_scale_bar,
+    as_table,
     draw_planes,
     image_axes,
     montage_of,
@@ -103,7 +105,7 @@ def segmentation(
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['0  (33.3 %)', '1  (66.7 %)']
     """
-    series = labels if isinstance(labels, pd.Series) else pd.Series(np.asarray(labels))
+    series = labels if isinstance(labels, pd.Series) else pd.Series(to_numpy(labels))
     montage = montage_of(series, coordinates)
     codes, names = pd.factorize(series, sort=True)
     palette = _palette(colors, len(names))
@@ -193,7 +195,7 @@ def segment_profiles(
     >>> [ax.get_title(loc="left") for ax in axes]
     ['segment 0', 'segment 1']
     """
-    values = np.atleast_2d(np.asarray(profiles, dtype=np.float64))
+    values = np.atleast_2d(to_numpy(profiles)).astype(np.float64)
     masses = np.asarray(mz, dtype=np.float64)
     n_segments, n_peaks = values.shape
     if masses.shape != (n_peaks,):
@@ -300,8 +302,7 @@ def cluster_images(
     >>> [ax.get_title() for ax in axes]
     ['cluster 0: 1 ion', 'cluster 1: 2 ions']
     """
-    is_table = isinstance(mean_images, pd.DataFrame)
-    table = mean_images if is_table else pd.DataFrame(np.asarray(mean_images))
+    table = as_table(mean_images)
     montage = montage_of(table, coordinates)
     titles = _cluster_titles(table.shape[1], labels, mz)
     lines = 2 if mz is not None else 1
@@ -324,7 +325,7 @@ def _cluster_titles(n_clusters: int, labels: Any, mz: Any) -> list[str]:
     """``cluster 1: 12 ions`` and perhaps the first m/z, for each cluster."""
     if labels is None:
         return [f"cluster {k}" for k in range(n_clusters)]
-    labels = np.asarray(labels)
+    labels = to_numpy(labels)
     names: Any = np.unique(labels)
     if len(names) > n_clusters:
         message = (

@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from imsminer._array import to_numpy
 from imsminer.plots._raster import (
     Montage,
     add_color_bar,
     add_scale_bar,
+    as_table,
     color_map,
     draw_planes,
     image_axes,
@@ -93,8 +95,10 @@ def ion_image(
     >>> ax.get_title()
     '$m/z$ 885.5499'
     """
-    montage = montage_of(_sized(values), coordinates)
+    if not isinstance(values, pd.Series):
+        values = to_numpy(values)
     numbers = _numbers(values)
+    montage = montage_of(values, coordinates)
     low, high, clipped = color_limits(numbers, clip_quantile, vmin, vmax)
     ax = image_axes(ax, montage)
     mappable = draw_numbers(ax, numbers, montage, (low, high), cmap, pixel_size)
@@ -161,7 +165,7 @@ def ion_images(
     >>> [ax.get_title() for ax in axes]
     ['a', 'b']
     """
-    table = features if isinstance(features, pd.DataFrame) else pd.DataFrame(features)
+    table = as_table(features)
     montage = montage_of(table, coordinates)
     table = table if columns is None else table[list(columns)]
     if table.shape[1] == 0:
@@ -248,11 +252,6 @@ def draw_numbers(
     )
     add_scale_bar(ax, montage, width, fontsize=fontsize)
     return mappable
-
-
-def _sized(values: Any) -> Any:
-    """The values as something with a length and perhaps an index."""
-    return values if hasattr(values, "shape") else np.asarray(values)
 
 
 def _numbers(values: Any) -> np.ndarray:

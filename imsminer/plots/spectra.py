@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from imsminer._array import to_numpy
 from imsminer.plots._labels import intensity_axis, label_peaks
 
 __all__ = ["decimate", "mean_spectrum"]
@@ -78,7 +79,7 @@ def mean_spectrum(
     if loq is not None and noise is None:
         message = "mean_spectrum draws loq × noise: pass noise as well."
         raise ValueError(message)
-    levels = None if noise is None else np.broadcast_to(np.asarray(noise), mz.shape)
+    levels = None if noise is None else np.broadcast_to(to_numpy(noise), mz.shape)
     apexes = None if peaks is None else _apexes(peaks, mz, intensity)
     if mz_range is not None:
         low, high = mz_range
@@ -157,8 +158,8 @@ def decimate(
 
 
 def _checked(mz: Any, intensity: Any) -> tuple[np.ndarray, np.ndarray]:
-    mz = np.asarray(mz, dtype=np.float64)
-    intensity = np.asarray(intensity, dtype=np.float64)
+    mz = np.asarray(to_numpy(mz), dtype=np.float64)
+    intensity = np.asarray(to_numpy(intensity), dtype=np.float64)
     if mz.ndim != 1 or mz.shape != intensity.shape or mz.size == 0:
         message = (
             "mz and intensity must be 1-D, of one length and not empty; got the shapes "
