@@ -10,10 +10,12 @@ from typing import Any
 
 import array_api_compat
 import numpy as np
+from array_api_compat import array_namespace
 
 from imsminer._sklearn_compat import get_namespace
 
 __all__ = [
+    "array_namespace",
     "check_same_namespace",
     "device_of",
     "is_numpy",

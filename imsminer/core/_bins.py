@@ -14,7 +14,7 @@ LAWS = {"constant": 0.0, "axial_tof": 0.5, "tof": 1.0, "orbitrap": 1.5, "fticr":
 
 
 def power_bins(width: float, power: float) -> tuple[Callable, Callable]:
-    """Return bin number of an m/z and its inverse, bins ``width * mz ** power`` wide."""
+    """Return m/z → bin number and its inverse for bins ``width * mz ** power``."""
     if power == 0:
         return lambda m: m / width, lambda u: u * width
     if abs(power - 1) < 1e-12:
