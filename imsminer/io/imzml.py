@@ -347,10 +347,14 @@ class ImzMLReader(Spectra):
         return f"<ImzMLReader {what}: {'; '.join(parts)}>"
 
     def __reduce__(self) -> tuple:
+        pixels = self._pixels
+        if pixels is not None and pixels.equals(self.source.pixels):
+            # Looked at, not added to: the source has it.
+            pixels = None
         return _restore_reader, (
             type(self),
             self.source,
-            self._pixels,
+            pixels,
             self.peaks,
             self.source.blocks,
         )

@@ -381,8 +381,11 @@ def test_pickles_are_small_and_index_once(tmp_path, pair, monkeypatch):
     mz = np.linspace(100, 200, 50)
     path = pair([(mz, rng.random(50)) for _ in range(300)]).save(tmp_path)
     reader = ImzMLReader(path)
+    assert reader.pixels.shape == (300, 4)
     data = pickle.dumps(reader)
     assert len(data) < 2000
+    reader.pixels["roi"] = "a"
+    assert (pickle.loads(pickle.dumps(reader)).pixels["roi"] == "a").all()
     for _ in range(3):
         again = pickle.loads(data)
         assert type(again) is ImzMLReader
