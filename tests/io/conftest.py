@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from imsminer.io._scan import scan_imzml
+
 UUID = "0123456789abcdef0123456789abcdef"
 TYPES = {
     "int8": ("IMS:1100000", "8-bit integer"),
@@ -176,3 +178,19 @@ def pair():
         return Pair(spectra, **options)
 
     return make
+
+
+@pytest.fixture
+def both():
+    """Scan in both ways, check that they agree, return the fast way's result."""
+
+    def scan(path):
+        fast, tolerant = scan_imzml(path, fast=True), scan_imzml(path, fast=False)
+        assert not tolerant.fast
+        np.testing.assert_array_equal(fast.spectra, tolerant.spectra)
+        assert fast.facts == tolerant.facts
+        assert fast.problems == tolerant.problems
+        assert fast.oddities == tolerant.oddities
+        return fast
+
+    return scan
