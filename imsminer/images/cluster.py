@@ -74,7 +74,7 @@ class ImageClusterer(TransformerMixin, BaseEstimator):
         Width of the filter that was applied; 0 for none.
     n_features_in_ : int
         Number of features seen in ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, when X was a DataFrame with string column names.
 
     See Also
@@ -256,7 +256,7 @@ class ImageClusterer(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        names : ndarray of shape (n_clusters_,)
+        names : ndarray of shape (`n_clusters_`,)
             ``"imagecluster0"``, ``"imagecluster1"``, …
         """
         check_is_fitted(self)

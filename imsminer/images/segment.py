@@ -81,7 +81,7 @@ class InSituSegmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         Iterations of the best start.
     n_features_in_ : int
         Number of features seen in ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, when X was a DataFrame with string column names.
 
     See Also
