@@ -11,7 +11,14 @@ import pandas as pd
 from scipy import sparse
 from scipy.special import ndtr
 
-from imsminer._array import device_of, is_numpy_array, namespace_of, to_numpy
+from imsminer._array import (
+    array_namespace,
+    device_of,
+    is_numpy,
+    is_numpy_array,
+    namespace_of,
+    to_numpy,
+)
 from imsminer.images._kernels import moran_numba, moran_xp
 from imsminer.images.grid import coordinates_of, neighbor_matrix
 
@@ -49,7 +56,8 @@ def moran_i(
     Parameters
     ----------
     features : DataFrame or array of shape (n_pixels, n_features)
-        One ion image a column; finite. Any array namespace, computed where it lives.
+        One ion image a column; finite. With scikit-learn's ``array_api_dispatch`` on,
+        arrays of other libraries than NumPy are computed where they live.
     coordinates : array-like of shape (n_pixels, 2 or 3), default=None
         Integer x, y and maybe z of the pixels. By default from the index of
         `features`.
@@ -168,7 +176,7 @@ def _null(sums: _Sums, graph: _Graph) -> tuple[np.ndarray, np.ndarray]:
         kurtosis = n * sums.fourth / sums.second**2
         mean = -1 / (n - 1)
         numerator = n * ((n**2 - 3 * n + 3) * s1 - n * s2 + 3 * s0**2)
-        numerator -= kurtosis * ((n**2 - n) * s1 - 2 * n * s2 + 6 * s0**2)
+        numerator = numerator - kurtosis * ((n**2 - n) * s1 - 2 * n * s2 + 6 * s0**2)
         variance = numerator / ((n - 1) * (n - 2) * (n - 3) * s0**2) - mean**2
         # Of I in each run; I = (n / s0) · cross / second.
         scale = s0 * sums.second / n
@@ -190,7 +198,7 @@ def _statistics(
     values = features
     if isinstance(features, pd.DataFrame):
         values = features.to_numpy()
-    elif not hasattr(features, "dtype"):
+    elif is_numpy(namespace_of(features)):
         values = np.asarray(features)
     if values.ndim != 2:
         message = (
@@ -243,7 +251,7 @@ def _sums_numpy(
 def _sums_xp(
     block: Any, run: np.ndarray, once: sparse.csr_array, n_runs: int
 ) -> tuple[np.ndarray, ...]:
-    xp, device = namespace_of(block), device_of(block)
+    xp, device = array_namespace(block), device_of(block)
     left, right = once.tocoo().coords
     members, pairs = [], []
     for r in range(n_runs):
