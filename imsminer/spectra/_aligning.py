@@ -1,0 +1,115 @@
+"""The lazy step of alignment: match a chunk's peaks, fit, and correct."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from imsminer._array import array_namespace, device_of, is_numpy_array, to_numpy
+from imsminer.core.chunk import ChunkKernel, SpectrumChunk
+from imsminer.core.windows import cell_edges
+from imsminer.spectra._kernels import align_numba, align_xp
+from imsminer.spectra._massmodel import MassModel
+
+__all__ = ["AlignSpectra", "MatchChunk", "match", "resample", "rows_as_chunk"]
+
+
+@dataclass(frozen=True)
+class AlignSpectra(ChunkKernel):
+    """Take the mass error out of each spectrum."""
+
+    moves_mz: ClassVar[bool] = True
+
+    model: MassModel
+
+    def __call__(self, chunk: SpectrumChunk) -> SpectrumChunk:
+        model = self.model
+        run = model.run_number(chunk.run)
+        if not model.applied[run]:
+            return chunk
+        errors, heights = match(chunk, model)
+        theta, _, _ = model.fit_pixels(
+            errors, heights, model.prior[run], model.precision[run]
+        )
+        line = (theta, model.centre, model.half)
+        if chunk.indptr is None:
+            edges = cell_edges(np.asarray(chunk.mz))
+            return chunk.replace(
+                intensity=resample(chunk.intensity, edges, *line, ppm=model.ppm)
+            )
+        if is_numpy_array(chunk.mz):
+            mz = np.empty_like(chunk.mz)
+            align_numba.shift_points(chunk.mz, chunk.indptr, *line, mz)
+            return chunk.replace(mz=mz)
+        theta = array_namespace(chunk.mz).asarray(theta, device=device_of(chunk.mz))
+        mz = align_xp.shift_points(chunk.mz, chunk.indptr, theta, *line[1:])
+        return chunk.replace(mz=mz)
+
+
+def match(chunk: SpectrumChunk, model: MassModel) -> tuple[np.ndarray, np.ndarray]:
+    """Return errors and heights (n, k) of the peaks of each spectrum, on the host."""
+    shape = (chunk.n_spectra, model.reference.size)
+    peaks = (model.reference, model.width, model.unit)
+    if chunk.indptr is None and not chunk.profile:
+        # Centroids on a common list of m/z: nothing is left to align.
+        return np.full(shape, np.nan), np.zeros(shape)
+    points: tuple = (chunk.intensity, chunk.mz)
+    name = "match_rows"
+    if chunk.indptr is not None:
+        points = (chunk.mz, chunk.intensity, chunk.indptr)
+        name = "match_points"
+    if is_numpy_array(chunk.intensity):
+        errors, heights = np.empty(shape), np.empty(shape)
+        kernel = getattr(align_numba, name)
+        kernel(*points, *peaks, chunk.profile, errors, heights)
+        return errors, heights
+    xp, device = array_namespace(chunk.intensity), device_of(chunk.intensity)
+    moved = [xp.asarray(part, device=device) for part in (*points, *peaks)]
+    results = getattr(align_xp, name)(*moved, chunk.profile)
+    return to_numpy(results[0]), to_numpy(results[1])
+
+
+@dataclass(frozen=True)
+class MatchChunk:
+    """Errors, then heights relative to the highest, of each spectrum: (n, 2 k)."""
+
+    model: MassModel
+
+    def __call__(self, chunk: SpectrumChunk) -> np.ndarray:
+        errors, heights = match(chunk, self.model)
+        top = heights.max(axis=1, keepdims=True, initial=0.0)
+        heights = heights / np.where(top > 0, top, 1.0)
+        return np.concatenate([errors, heights], axis=1).astype(np.float32)
+
+
+def resample(
+    X: Any,
+    edges: np.ndarray,
+    theta: np.ndarray,
+    centre: float,
+    half: float,
+    *,
+    ppm: bool,
+) -> Any:
+    """Return the rows of `X` moved by their errors, in its namespace and dtype."""
+    if is_numpy_array(X):
+        result = np.empty(X.shape, X.dtype)
+        align_numba.resample_rows(X, edges, theta, centre, half, ppm, result)
+        return result
+    xp, device = array_namespace(X), device_of(X)
+    edges = xp.asarray(edges, device=device)
+    theta = xp.asarray(theta, device=device)
+    return align_xp.resample_rows(X, edges, theta, centre, half, ppm)
+
+
+def rows_as_chunk(block: Any) -> SpectrumChunk:
+    """Return rows of an array as spectra on the axis 0, 1, 2, …"""
+    n_pixels, n_mz = block.shape
+    return SpectrumChunk(
+        rows=np.arange(n_pixels),
+        coordinates=np.zeros((n_pixels, 3), np.int64),
+        intensity=block,
+        mz=np.arange(n_mz, dtype=np.float64),
+    )

@@ -1,0 +1,232 @@
+"""Matching, robust fits of the mass error and resampling in any array namespace.
+
+The reference for the compiled kernels, which explain the quantities.
+"""
+
+import itertools
+from typing import Any
+
+from imsminer._array import array_namespace, device_of
+
+__all__ = ["fit_rows", "match_points", "match_rows", "resample_rows", "shift_points"]
+
+TUKEY = 4.685
+N_ITERATIONS = 10
+MIN_POINTS = 4
+
+
+def match_rows(
+    X: Any, mz: Any, reference: Any, width: Any, unit: Any, profile: bool
+) -> tuple[Any, Any]:
+    """Return errors and heights (n, k) of the highest maxima near reference peaks."""
+    xp = array_namespace(X)
+    n = mz.shape[0]
+    values = xp.astype(X, xp.float64)
+    starts = xp.searchsorted(mz, reference - width)
+    stops = xp.searchsorted(mz, reference + width, side="right")
+    errors, heights = [], []
+    for k in range(reference.shape[0]):
+        start, stop = int(starts[k]), int(stops[k])
+        if profile:
+            start, stop = max(start, 1), min(stop, n - 1)
+        if stop <= start:
+            none = xp.sum(values[:, :0], axis=1)
+            errors.append(none + xp.nan)
+            heights.append(none)
+            continue
+        if profile:
+            low, high = max(int(starts[k]) - 1, 0), min(int(stops[k]) + 1, n)
+            place, height = _locate(
+                mz[low:high], values[:, low:high], start - low, stop - low
+            )
+        else:
+            window = values[:, start:stop]
+            height = xp.max(window, axis=1)
+            place = xp.take(mz[start:stop], xp.argmax(window, axis=1))
+        found = height > 0
+        error = (place - reference[k]) * unit[k]
+        errors.append(xp.where(found, error, xp.full_like(error, xp.nan)))
+        heights.append(xp.where(found, height, xp.zeros_like(height)))
+    return xp.stack(errors, axis=1), xp.stack(heights, axis=1)
+
+
+def match_points(
+    mz: Any,
+    intensity: Any,
+    indptr: Any,
+    reference: Any,
+    width: Any,
+    unit: Any,
+    profile: bool,
+) -> tuple[Any, Any]:
+    """Do the same for spectra that lie one after the other."""
+    xp = array_namespace(intensity)
+    parts = [
+        match_rows(intensity[a:b][None, :], mz[a:b], reference, width, unit, profile)
+        for a, b in itertools.pairwise(int(bound) for bound in indptr)
+    ]
+    return xp.concat([p[0] for p in parts]), xp.concat([p[1] for p in parts])
+
+
+def _locate(mz: Any, y: Any, start: int, stop: int) -> tuple[Any, Any]:
+    """Return m/z and height of the highest maximum in columns `start` to `stop`."""
+    xp = array_namespace(y)
+    column = xp.arange(mz.shape[0], device=device_of(y))
+    is_apex = (y[:, 1:-1] >= y[:, :-2]) & (y[:, 1:-1] > y[:, 2:])
+    inside = (column[1:-1] >= start) & (column[1:-1] < stop)
+    tops = xp.where(is_apex & inside, y[:, 1:-1], xp.zeros_like(y[:, 1:-1]))
+    top = xp.max(tops, axis=1, keepdims=True)
+    apex = xp.argmax(tops, axis=1)[:, None] + 1
+    infinite = xp.full_like(y, xp.inf)
+    left = xp.min(xp.where(column <= apex, y, infinite), axis=1, keepdims=True)
+    right = xp.min(xp.where(column >= apex, y, infinite), axis=1, keepdims=True)
+    floor = xp.maximum(left, right)
+
+    def pick(values: Any, index: Any) -> Any:
+        chosen = xp.where(column == index, values, xp.zeros_like(y))
+        return xp.sum(chosen, axis=1, keepdims=True)
+
+    m = mz + xp.zeros_like(y)
+    place = pick(m, apex)
+    h1, h2 = place - pick(m, apex - 1), pick(m, apex + 1) - place
+    gap = 1.5 * xp.minimum(h1, h2)
+    half = floor + 0.5 * (top - floor)
+    below = ~(y > half)
+    # Points belong to the apex when nothing below half height, and no gap, lies
+    # between: the number of such breaks up to them is the same.
+    far = xp.concat([mz[:1] * 0, mz[1:] - mz[:-1]]) > gap
+    breaks = xp.cumulative_sum(xp.astype(below | far, xp.float64), axis=1)
+    part = (breaks == pick(breaks, apex)) & ~below
+    weight = xp.where(part, y - half, xp.zeros_like(y))
+    total = xp.sum(weight, axis=1, keepdims=True)
+    moment = xp.sum(weight * (mz - place), axis=1, keepdims=True)
+    count = xp.sum(xp.astype(part, xp.int64), axis=1, keepdims=True)
+    one = xp.ones_like(total)
+    offset = moment / xp.where(total > 0, total, one)
+    y1, y2 = pick(y, apex - 1), pick(y, apex + 1)
+    near = (h1 <= gap) & (h2 <= gap) & (y1 > 0) & (y2 > 0) & (top > 0)
+    d1 = xp.log(xp.where(near, top, one) / xp.where(near, y1, one))
+    d2 = xp.log(xp.where(near, top, one) / xp.where(near, y2, one))
+    bend = d1 * h2 + d2 * h1
+    vertex = 0.5 * (d1 * h2 * h2 - d2 * h1 * h1) / xp.where(bend > 0, bend, one)
+    vertex = xp.where(bend > 0, vertex, xp.zeros_like(vertex))
+    offset = xp.where((count < MIN_POINTS) & near, vertex, offset)
+    height = xp.where(top > 0, top - floor, xp.zeros_like(top))
+    return (place + offset)[:, 0], height[:, 0]
+
+
+def fit_rows(
+    errors: Any, heights: Any, u: Any, prior: Any, precision: Any, floor: float
+) -> tuple[Any, Any]:
+    """Return the robust lines (n, 2) of rows of errors, and their quality (n, 4)."""
+    xp = array_namespace(errors)
+    found = heights > 0
+    zeros, ones = xp.zeros_like(errors), xp.ones_like(errors)
+    number = xp.sum(xp.astype(found, xp.int64), axis=1, keepdims=True)
+    e = xp.where(found, errors, zeros)
+    ranked = xp.sort(xp.where(found, heights, zeros), axis=1)
+    column = xp.arange(errors.shape[1], device=device_of(errors))
+    rank = xp.astype(0.9 * xp.astype(number - 1, xp.float64), xp.int64)
+    rank = errors.shape[1] - number + rank
+    high = xp.sum(xp.where(column == rank, ranked, zeros), axis=1, keepdims=True)
+    w = 2 * heights / xp.where(found, heights + high, ones)
+    w = xp.where(found, xp.minimum(w, ones), zeros)
+    prior_a, prior_b = prior[:, :1], prior[:, 1:]
+    precision_a, precision_b = precision[:, :1], precision[:, 1:]
+    a = prior_a + _weighted_median(e - prior_a - prior_b * u, w)
+    b = prior_b
+    tukey, scale = ones, xp.zeros_like(a) + floor
+    for _ in range(N_ITERATIONS):
+        residual = e - a - b * u
+        spread = 1.4826 * _weighted_median(xp.abs(residual), w)
+        scale = xp.maximum(spread, xp.zeros_like(spread) + floor)
+        r = residual / (TUKEY * scale)
+        tukey = xp.where(xp.abs(r) < 1, (1 - r * r) ** 2, zeros)
+        v = w * tukey / scale**2
+        s0 = xp.sum(v, axis=1, keepdims=True) + precision_a
+        s1 = xp.sum(v * u, axis=1, keepdims=True)
+        s2 = xp.sum(v * u * u, axis=1, keepdims=True) + precision_b
+        t0 = xp.sum(v * e, axis=1, keepdims=True) + precision_a * prior_a
+        t1 = xp.sum(v * u * e, axis=1, keepdims=True) + precision_b * prior_b
+        determinant = s0 * s2 - s1 * s1
+        good = determinant > 1e-12 * s0 * s2
+        safe = xp.where(good, determinant, xp.ones_like(determinant))
+        a = xp.where(good, (t0 * s2 - t1 * s1) / safe, a)
+        b = xp.where(good, (t1 * s0 - t0 * s1) / safe, b)
+    any_match = number > 0
+    a, b = xp.where(any_match, a, prior_a), xp.where(any_match, b, prior_b)
+    kept = found & (tukey > 0)
+
+    def count(mask: Any) -> Any:
+        return xp.sum(xp.astype(mask, xp.float64), axis=1, keepdims=True)
+
+    scale = xp.where(any_match, scale, xp.full_like(scale, xp.inf))
+    low, upper = kept & (u < -1 / 3), kept & (u > 1 / 3)
+    quality = xp.concat([count(kept), count(low), count(upper), scale], axis=1)
+    return xp.concat([a, b], axis=1), quality
+
+
+def _weighted_median(values: Any, weights: Any) -> Any:
+    xp = array_namespace(values)
+    order = xp.argsort(values, axis=1)
+    values = xp.take_along_axis(values, order, axis=1)
+    sums = xp.cumulative_sum(xp.take_along_axis(weights, order, axis=1), axis=1)
+    first = xp.argmax(
+        xp.astype(sums >= 0.5 * sums[:, -1:], xp.int64), axis=1, keepdims=True
+    )
+    return xp.take_along_axis(values, first, axis=1)
+
+
+def _error(m: Any, theta: Any, centre: float, half: float) -> Any:
+    xp = array_namespace(m)
+    u = xp.clip((m - centre) / half, -1.0, 1.0)
+    return theta[..., 0] + theta[..., 1] * u
+
+
+def shift_points(mz: Any, indptr: Any, theta: Any, centre: float, half: float) -> Any:
+    """Return the m/z of ragged spectra corrected by their error in ppm."""
+    xp = array_namespace(mz)
+    points = xp.arange(mz.shape[0], dtype=indptr.dtype, device=device_of(mz))
+    owner = xp.searchsorted(indptr, points, side="right") - 1
+    return mz / (1 + 1e-6 * _error(mz, xp.take(theta, owner, axis=0), centre, half))
+
+
+def resample_rows(
+    X: Any, edges: Any, theta: Any, centre: float, half: float, ppm: bool
+) -> Any:
+    """Return the rows of `X` (n, m) moved by their errors, with the same sums."""
+    xp = array_namespace(X)
+    m = X.shape[1]
+    y = xp.astype(X, xp.float64)
+    one, two = y[:, :-1], y[:, 1:]
+    d = 0.5 * (one + two)
+    if m > 3:
+        inner = (7 * (one[:, 1:-1] + two[:, 1:-1]) - (y[:, :-3] + y[:, 3:])) / 12
+        d = xp.concat([d[:, :1], inner, d[:, -1:]], axis=1)
+    zeros = xp.zeros_like(d)
+    positive = xp.minimum(xp.maximum(d, zeros), 3 * xp.minimum(one, two))
+    negative = xp.maximum(xp.minimum(d, zeros), 3 * xp.maximum(one, two))
+    d = xp.where(one * two <= 0, zeros, xp.where(one > 0, positive, negative))
+    slope = xp.concat([y[:, :1], d, y[:, -1:]], axis=1)
+    inside = edges[1:-1]
+    error = _error(inside, theta[:, None, :], centre, half)
+    place = inside * (1 + 1e-6 * error) if ppm else inside + error
+    cell = xp.searchsorted(edges, xp.reshape(place, (-1,)), side="right") - 1
+    cell = xp.clip(xp.reshape(cell, place.shape), 0, m - 1)
+    flat = xp.reshape(cell, (-1,))
+    left = xp.reshape(xp.take(edges, flat), place.shape)
+    right = xp.reshape(xp.take(edges, flat + 1), place.shape)
+    t = xp.clip((place - left) / (right - left), 0.0, 1.0)
+    total = xp.take_along_axis(y, cell, axis=1)
+    d0 = xp.take_along_axis(slope, cell, axis=1)
+    d1 = xp.take_along_axis(slope, cell + 1, axis=1)
+    part = t * (d0 + t * ((3 * total - 2 * d0 - d1) + t * (d0 + d1 - 2 * total)))
+    sums = xp.cumulative_sum(y, axis=1, include_initial=True)
+    upto = xp.take_along_axis(sums, cell, axis=1) + part
+    upto = xp.concat([sums[:, :1], upto, sums[:, -1:]], axis=1)
+    result = upto[:, 1:] - upto[:, :-1]
+    # Rounding only: the integral of positive intensities rises.
+    least = xp.min(y, axis=1, keepdims=True)
+    result = xp.where((least >= 0) & (result < 0), xp.zeros_like(result), result)
+    still = (theta[:, :1] == 0) & (theta[:, 1:] == 0)
+    return xp.where(still, X, xp.astype(result, X.dtype))

@@ -1,0 +1,295 @@
+"""The mass error of spectra as a line, per pixel, drawn towards that of the run.
+
+Numbers, not estimators: :class:`imsminer.MassAligner` decides what is fitted on what.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from imsminer.spectra._kernels import align_numba
+
+__all__ = [
+    "HARM",
+    "MIN_GAIN",
+    "MassModel",
+    "RunFit",
+    "heldout_errors",
+    "learn_run",
+    "weighted_median",
+]
+
+#: A prior this weak leaves the data alone, one this strong decides.
+FLAT, FIXED = 1e-9, 1e9
+#: Matches by chance are uniform within the tolerance: their residuals have a scale of
+#: 0.74 tolerances. Real matches scatter less.
+MAX_SCALE = 0.4
+#: Held-out errors have to fall by this part, or the run is left alone; where they rise
+#: by more than chance brings about, that is worth a warning.
+MIN_GAIN, HARM = 0.02, 0.05
+
+
+@dataclass(frozen=True)
+class MassModel:
+    """Reference peaks, and what a run says about the mass error of its pixels.
+
+    Attributes
+    ----------
+    reference, width, unit : ndarray of float64, shape (k,)
+        Reference peaks, how far from them peaks are looked for, and the factor that
+        makes a difference an error in ppm (1 for points).
+    centre, half : float
+        Errors are lines in ``(m - centre) / half``.
+    tolerance, max_shift : float
+        In ppm or points.
+    min_matches : int
+        Matches that a pixel needs for a line of its own.
+    linear, ppm : bool
+        Whether the line may have a slope; whether errors are in ppm.
+    runs : tuple of str
+        Runs of `fit`. Further arrays have one more entry, for runs that it did not see.
+    prior, precision : ndarray of float64, shape (n_runs + 1, 2)
+        Mean and inverse variance over the pixels of the line.
+    half_prior : ndarray of float64, shape (2, n_runs + 1, 2)
+        The mean from every other reference peak only.
+    applied : ndarray of bool, shape (n_runs + 1,)
+        Whether the run is corrected.
+    """
+
+    reference: np.ndarray
+    width: np.ndarray
+    unit: np.ndarray
+    centre: float
+    half: float
+    tolerance: float
+    max_shift: float
+    min_matches: int
+    linear: bool
+    ppm: bool
+    runs: tuple[str, ...] = ()
+    prior: np.ndarray | None = None
+    precision: np.ndarray | None = None
+    half_prior: np.ndarray | None = None
+    applied: np.ndarray | None = None
+
+    @classmethod
+    def around(cls, reference: np.ndarray, *, ppm: bool, **settings: object):  # type: ignore[no-untyped-def]
+        """Return a model of given reference peaks that has not learned anything."""
+        tolerance = settings["tolerance"]
+        centre = float(0.5 * (reference[0] + reference[-1]))
+        half = max(float(0.5 * (reference[-1] - reference[0])), 1e-9)
+        width = (
+            reference * 1e-6 * tolerance if ppm else np.full_like(reference, tolerance)
+        )
+        unit = 1e6 / reference if ppm else np.ones_like(reference)
+        return cls(reference, width, unit, centre, half, ppm=ppm, **settings)
+
+    def moved(self, errors: np.ndarray) -> "MassModel":
+        """Return the model with its reference peaks moved by these errors."""
+        reference = self.reference + errors / self.unit
+        fresh = MassModel.around(
+            reference,
+            ppm=self.ppm,
+            tolerance=self.tolerance,
+            max_shift=self.max_shift,
+            min_matches=self.min_matches,
+            linear=self.linear,
+        )
+        return replace(fresh, centre=self.centre, half=self.half)
+
+    @property
+    def u(self) -> np.ndarray:
+        """Place of each reference peak, from -1 to 1."""
+        return (self.reference - self.centre) / self.half
+
+    def run_number(self, run: str) -> int:
+        """Return the entry of a run; the last one for runs that `fit` did not see."""
+        return self.runs.index(run) if run in self.runs else len(self.runs)
+
+    def fit_pixels(
+        self,
+        errors: np.ndarray,
+        heights: np.ndarray,
+        prior: np.ndarray,
+        precision: np.ndarray,
+        part: slice = slice(None),
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Fit the line of each pixel.
+
+        Parameters
+        ----------
+        errors, heights : ndarray of float64, shape (n, k)
+            What matching returned.
+        prior, precision : ndarray of float64, shape (n, 2) or (2,)
+            Mean and inverse variance of the lines.
+        part : slice
+            Which reference peaks to use.
+
+        Returns
+        -------
+        theta : ndarray, shape (n, 2)
+            The lines: the prior's where the pixel's own is not good enough.
+        good : ndarray of bool, shape (n,)
+            Whether it is.
+        matches : ndarray of int, shape (n,)
+            Matches that the fit keeps.
+        """
+        n = errors.shape[0]
+        prior = np.array(np.broadcast_to(prior, (n, 2)))
+        precision = np.array(np.broadcast_to(precision, (n, 2)))
+        if not self.linear:
+            prior[:, 1], precision[:, 1] = 0.0, FIXED
+        theta, quality = np.empty((n, 2)), np.empty((n, 4))
+        align_numba.fit_rows(
+            np.ascontiguousarray(errors[:, part]),
+            np.ascontiguousarray(heights[:, part]),
+            np.ascontiguousarray(self.u[part]),
+            prior,
+            precision,
+            1e-3 * self.tolerance,
+            theta,
+            quality,
+        )
+        matches, low, high, scale = quality.T
+        needed = self.min_matches if part.step is None else self.min_matches / 2
+        good = (matches >= needed) & (scale <= MAX_SCALE * self.tolerance)
+        if self.linear:
+            ends = max(1, int(needed // 5))
+            good &= (low >= ends) & (high >= ends)
+        good &= np.abs(theta).sum(axis=1) <= self.max_shift
+        return np.where(good[:, None], theta, prior), good, matches.astype(np.int64)
+
+
+@dataclass(frozen=True)
+class RunFit:
+    """What the pixels of one run say: see :class:`MassModel`."""
+
+    prior: np.ndarray
+    precision: np.ndarray
+    half_prior: np.ndarray
+    before: float
+    after: float
+    n_good: int
+
+    @property
+    def gain(self) -> float:
+        """Part by which held-out errors fall; NaN where nothing matches."""
+        if not self.before > 0:
+            return np.nan
+        return 1 - self.after / self.before
+
+
+HALVES = (slice(0, None, 2), slice(1, None, 2))
+
+
+def learn_run(model: MassModel, errors: np.ndarray, heights: np.ndarray) -> RunFit:
+    """Learn mean and variance of the lines of a run, and judge them.
+
+    The variance over pixels is the covariance of lines from even and odd reference
+    peaks: noise is independent in the two and drops out. Where pixels differ by noise
+    only it is about 0, and every pixel gets the line of the run. Twice the
+    standard error that noise gives it is taken off, so that few pixels do not differ by
+    chance.
+    """
+    weights = relative_weights(heights)
+    prior = _common_line(model, errors, weights, slice(None))
+    half_prior = np.array([_common_line(model, errors, weights, h) for h in HALVES])
+    flat = np.array([FLAT, FLAT])
+    fits = [model.fit_pixels(errors, heights, prior, flat, half) for half in HALVES]
+    good = fits[0][1] & fits[1][1]
+    variance = np.zeros(2)
+    if good.sum() > 1:
+        one, other = (theta[good] - prior for theta, _, _ in fits)
+        noise = 0.5 * np.mean((one - other) ** 2, axis=0)
+        chance = 2 * noise / np.sqrt(good.sum())
+        variance = np.maximum(np.mean(one * other, axis=0) - chance, 0.0)
+    precision = 1 / np.maximum(variance, 1 / FIXED)
+    before, after = heldout_errors(
+        model, errors, heights, half_prior[:, None], precision[None]
+    )
+    return RunFit(
+        prior,
+        precision,
+        half_prior,
+        float(weighted_median(np.abs(before).ravel(), weights.ravel())),
+        float(weighted_median(np.abs(after).ravel(), weights.ravel())),
+        int(good.sum()),
+    )
+
+
+def heldout_errors(
+    model: MassModel,
+    errors: np.ndarray,
+    heights: np.ndarray,
+    half_prior: np.ndarray,
+    precision: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return errors before, and after a fit to the other half of the reference peaks.
+
+    Parameters
+    ----------
+    errors, heights : ndarray of float64, shape (n, k)
+        What matching returned.
+    half_prior : ndarray of float64, shape (2, n or 1, 2)
+        Mean of the lines, by each half.
+    precision : ndarray of float64, shape (n or 1, 2)
+        Inverse variance of the lines.
+
+    Returns
+    -------
+    before, after : ndarray of float64, shape (n, k)
+        0 where nothing matched.
+    """
+    before = np.where(heights > 0, errors, 0.0)
+    after = before.copy()
+    for number, half in enumerate(HALVES):
+        other = HALVES[1 - number]
+        prior = half_prior[number]
+        theta, _, _ = model.fit_pixels(errors, heights, prior, precision, half)
+        u = np.clip(model.u[other], -1.0, 1.0)
+        predicted = theta[:, :1] + theta[:, 1:] * u
+        after[:, other] = np.where(
+            heights[:, other] > 0, before[:, other] - predicted, 0.0
+        )
+    return before, after
+
+
+def relative_weights(heights: np.ndarray) -> np.ndarray:
+    """Return weights from 0 to 1, for matches within a pixel: as its fit takes them."""
+    ranked = np.sort(heights, axis=1)
+    number = np.sum(heights > 0, axis=1)
+    rank = heights.shape[1] - number + (0.9 * (number - 1)).astype(np.int64)
+    rank = np.clip(rank, 0, heights.shape[1] - 1)
+    high = np.take_along_axis(ranked, rank[:, None], axis=1)
+    total = heights + high
+    return np.minimum(1.0, 2 * heights / np.where(total > 0, total, 1.0))
+
+
+def weighted_median(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the weighted median along the last axis; NaN without any weight."""
+    order = np.argsort(values, axis=-1)
+    values = np.take_along_axis(values, order, axis=-1)
+    sums = np.cumsum(np.take_along_axis(weights, order, axis=-1), axis=-1)
+    first = np.argmax(sums >= 0.5 * sums[..., -1:], axis=-1)[..., None]
+    median = np.take_along_axis(values, first, axis=-1)[..., 0]
+    return np.where(sums[..., -1] > 0, median, np.nan)
+
+
+def common_errors(
+    errors: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return each reference peak's median error over the pixels, and its weight."""
+    values = np.where(weights > 0, errors, 0.0)
+    median = weighted_median(values.T, weights.T)
+    return np.where(np.isnan(median), 0.0, median), weights.sum(axis=0)
+
+
+def _common_line(
+    model: MassModel, errors: np.ndarray, weights: np.ndarray, part: slice
+) -> np.ndarray:
+    """Return the line through the median errors; no error where it is not good."""
+    median, weight = common_errors(errors, weights)
+    theta, _, _ = model.fit_pixels(
+        median[None], weight[None], np.zeros(2), np.full(2, FLAT), part
+    )
+    return theta[0]

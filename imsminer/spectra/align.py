@@ -1,0 +1,493 @@
+"""Mass alignment: the mass error of each spectrum, found and taken out."""
+
+from __future__ import annotations
+
+import numbers
+import warnings
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import joblib
+import numpy as np
+import pandas as pd
+from sklearn.utils.validation import check_is_fitted
+
+from imsminer._array import (
+    array_namespace,
+    check_same_namespace,
+    device_of,
+    is_numpy_array,
+    to_numpy,
+)
+from imsminer._sklearn_compat import Interval, StrOptions
+from imsminer.core.axis import MassAxis
+from imsminer.core.engine import axis_statistics, map_rows
+from imsminer.core.estimator import SpectraTransformer
+from imsminer.core.spectra import Spectra
+from imsminer.spectra._aligning import AlignSpectra, MatchChunk, rows_as_chunk
+from imsminer.spectra._frames import (
+    SameColumns,
+    check_values,
+    empty_like,
+    frame_like,
+    map_blocks,
+)
+from imsminer.spectra._massmodel import (
+    HARM,
+    MIN_GAIN,
+    MassModel,
+    RunFit,
+    common_errors,
+    heldout_errors,
+    learn_run,
+    relative_weights,
+    weighted_median,
+)
+from imsminer.spectra._reference import reference_peaks
+
+__all__ = ["MassAligner"]
+
+
+class MassAligner(SameColumns, SpectraTransformer):
+    """Correct the mass error of each spectrum against common reference peaks.
+
+    Each spectrum's highest maximum within `tolerance` of each reference peak is its
+    match. A line, ppm error = a + b · u with u from -1 to 1 over the range of the
+    reference peaks, is fitted to the errors by Tukey's biweight. It is drawn towards
+    the line of the run, the more so the less the pixels of the run truly differ, and
+    taken out of the spectrum: ragged spectra get new m/z and keep their intensities;
+    on a shared axis they are resampled, each with its sum of intensities kept.
+
+    `fit` makes two passes (one when `reference` is given), `transform` none (the step
+    is queued).
+
+    Parameters
+    ----------
+    reference : array-like of float, default=None
+        m/z of reference peaks, at least `min_matches`. By default up to 100 strong
+        peaks of the mean spectrum that stand alone, moved to the median of their places
+        in the spectra: alignment is then relative.
+    tolerance : float, default=20.0
+        How far from a reference peak its match may lie, in ppm; more than the largest
+        error, and less than half of the distance between peaks.
+    model : {"linear", "shift"}, default="linear"
+        Whether the error is a line or constant in ppm.
+    min_matches : int, default=10
+        Matches that a pixel needs for a line of its own. With a slope, some have to lie
+        in the lowest and some in the highest third of the range.
+    max_shift : float, default=None
+        Largest correction anywhere in the range, in ppm; `tolerance` when `None`.
+    guard : bool, default=True
+        Leave a run alone unless its alignment makes the errors of held-out reference
+        peaks smaller.
+    n_jobs : int, default=None
+        Parts of the data at a time, as in joblib.
+
+    Attributes
+    ----------
+    reference_ : array of float64, shape (n_references,)
+        The reference peaks; empty when there were too few and nothing is aligned.
+    report_ : DataFrame
+        One row per pixel of `fit`: `run`, `matches`, `shift_ppm` (a), `stretch_ppm`
+        (b), `before_ppm` and `after_ppm` (median absolute error, each half of the
+        reference peaks corrected by the other half), `accepted` (whether the pixel has
+        a line of its own; else it gets that of its run).
+    runs_ : DataFrame
+        One row per run: `shift_ppm`, `stretch_ppm`, `spread_ppm` (standard deviation of
+        a over the pixels, noise removed), `before_ppm`, `after_ppm`, `gain`,
+        `n_accepted`, `aligned`.
+    n_features_in_ : int
+        Number of m/z values; not set when each pixel has an axis of its own.
+    feature_names_in_ : ndarray of str
+        Names of the columns, when they have names.
+
+    Warns
+    -----
+    UserWarning
+        When fewer than `min_matches` reference peaks are found: nothing is changed.
+        When no pixel of a run has enough matches, or held-out errors of a run would get
+        larger: that run is left alone. A run that needs no alignment is left alone
+        without a warning.
+
+    Notes
+    -----
+    Pixels that differ by noise only must not be corrected one by one: a pixel's line is
+    as noisy as its peaks. The variance over the pixels is therefore the *covariance* of
+    their lines from even and from odd reference peaks, in which noise drops out, and
+    prior and data meet as in ridge regression. Pixels with too few matches, with
+    matches that scatter as if by chance, or beyond `max_shift` get the line of their
+    run.
+
+    Rows of a run that `fit` did not see (in cross-validation by run) get the prior of
+    all runs pooled. A pixel's line depends on its own spectrum and on what `fit`
+    learned, never on its neighbours in a chunk. Centroids on a shared axis have nothing
+    to align and stay as they are.
+
+    For an array the axis is 0, 1, 2, …: errors, `tolerance` and `max_shift` are in
+    *points*, and the columns of the reports end in `_points`.
+
+    References
+    ----------
+    Resampling reads the piecewise parabolic integral of Colella, P., Woodward, P. R.
+    (1984), "The piecewise parabolic method", J. Comput. Phys. 54:174. Alignment to
+    reference peaks: He, Q. P. et al. (2011), "Self-calibrated warping for mass spectra
+    alignment", Cancer Inform. 10:65.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imsminer import MassAligner, Spectra
+    >>> peaks = np.linspace(500, 900, 30)
+    >>> ppm = np.array([-4.0, -2.0, 0.0, 2.0, 4.0])
+    >>> mz = (peaks * (1 + 1e-6 * ppm[:, None])).ravel()
+    >>> spectra = Spectra.from_arrays(
+    ...     np.ones(150), mz, indptr=np.arange(0, 151, 30), profile=False
+    ... )
+    >>> aligner = MassAligner(reference=peaks).fit(spectra)
+    >>> aligner.report_["shift_ppm"].round(2).tolist()
+    [-4.0, -2.0, 0.0, 2.0, 4.0]
+    >>> bool(np.abs(aligner.transform(spectra)[0].mz - peaks).max() < 1e-5)
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "reference": [None, "array-like"],
+        "tolerance": [Interval(numbers.Real, 0, None, closed="neither")],
+        "model": [StrOptions({"shift", "linear"})],
+        "min_matches": [Interval(numbers.Integral, 2, None, closed="left")],
+        "max_shift": [None, Interval(numbers.Real, 0, None, closed="neither")],
+        "guard": ["boolean"],
+        "n_jobs": [None, numbers.Integral],
+    }
+
+    def __init__(
+        self,
+        *,
+        reference: Any = None,
+        tolerance: float = 20.0,
+        model: str = "linear",
+        min_matches: int = 10,
+        max_shift: float | None = None,
+        guard: bool = True,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.reference = reference
+        self.tolerance = tolerance
+        self.model = model
+        self.min_matches = min_matches
+        self.max_shift = max_shift
+        self.guard = guard
+        self.n_jobs = n_jobs
+
+    def fit(self, X: Any, y: Any = None) -> MassAligner:
+        """Learn the reference peaks, and the mass errors of each run.
+
+        Parameters
+        ----------
+        X : Spectra or array-like of shape (n_pixels, n_mz)
+            The spectra.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        MassAligner
+            The fitted estimator.
+        """
+        self._validate_params()
+        self.__dict__.pop("_like", None)
+        if isinstance(X, Spectra):
+            values = self._check_spectra(X, reset=True)
+            reference = self._references(X)
+        else:
+            values = check_values(self, X, reset=True)
+            self._like = empty_like(values)
+            reference = self._column_references(values)
+        if reference.size < self.min_matches:
+            self._warn_few(reference.size)
+            self._kernel = None
+            self.reference_ = self._in_namespace(np.empty(0))
+            nothing = np.zeros((len(_runs_of(values)), 0))
+            self.report_ = self._report(None, nothing, nothing, values)
+            self.runs_ = pd.DataFrame()
+            return self
+        model = MassModel.around(
+            reference,
+            ppm=isinstance(values, Spectra),
+            tolerance=float(self.tolerance),
+            max_shift=float(
+                self.tolerance if self.max_shift is None else self.max_shift
+            ),
+            min_matches=int(self.min_matches),
+            linear=self.model == "linear",
+        )
+        errors, heights = self._match(values, model)
+        if self.reference is None:
+            bias, _ = common_errors(errors, relative_weights(heights))
+            errors = errors - bias
+            model = model.moved(bias)
+        model = self._learn(model, errors, heights, _runs_of(values))
+        self._kernel = AlignSpectra(model)
+        self.reference_ = self._in_namespace(model.reference)
+        self.report_ = self._report(model, errors, heights, values)
+        self.runs_["n_accepted"] = [
+            int(self.report_["accepted"][_runs_of(values) == run].sum())
+            for run in self.runs_.index
+        ]
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Take the mass error out of each spectrum.
+
+        Parameters
+        ----------
+        X : Spectra or array-like of shape (n_pixels, n_mz)
+            The spectra.
+
+        Returns
+        -------
+        Spectra, array or DataFrame
+            Of the type of `X`, with its dtype. Spectra are lazy.
+        """
+        check_is_fitted(self)
+        if isinstance(X, Spectra):
+            self._check_spectra(X, reset=False)
+            if self._kernel is None or not self._kernel.model.applied.any():
+                return X
+            self._require_unit(ppm=True)
+            return X.map(self._kernel)
+        values = check_values(self, X, reset=False)
+        check_same_namespace(self, "transform", getattr(self, "_like", values), values)
+        if self._kernel is None or not self._kernel.model.applied.any():
+            return frame_like(X, values)
+        self._require_unit(ppm=False)
+        parts = map_blocks(
+            lambda block: self._kernel(rows_as_chunk(block)).intensity,
+            values,
+            self.n_jobs,
+        )
+        whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return frame_like(X, whole)
+
+    def report(self, X: Any) -> pd.DataFrame:
+        """Return what `report_` says of the pixels of `fit`, for those of `X`.
+
+        Parameters
+        ----------
+        X : Spectra or array-like of shape (n_pixels, n_mz)
+            The spectra, before alignment. One pass.
+
+        Returns
+        -------
+        DataFrame
+            One row per pixel.
+        """
+        check_is_fitted(self)
+        if isinstance(X, Spectra):
+            values = self._check_spectra(X, reset=False)
+        else:
+            values = check_values(self, X, reset=False)
+        if self._kernel is None:
+            nothing = np.zeros((len(_runs_of(values)), 0))
+            return self._report(None, nothing, nothing, values)
+        self._require_unit(ppm=isinstance(values, Spectra))
+        model = self._kernel.model
+        return self._report(model, *self._match(values, model), values)
+
+    # Learning ------------------------------------------------------------------------
+
+    def _references(self, X: Spectra) -> np.ndarray:
+        if self.reference is not None:
+            low, high = X.source.mz_range()
+            reference = self._given()
+            if reference.size and reference[0] <= 0:
+                message = (
+                    f"MassAligner: reference m/z must be positive; got {reference[0]}."
+                )
+                raise ValueError(message)
+            return reference[(reference >= low) & (reference <= high)]
+        axis = None if X.mz is not None else MassAxis.estimate(X)
+        statistics = axis_statistics(X, axis, full=False, n_jobs=self.n_jobs)
+        mz, mean = statistics.mz, statistics.mean
+        found = reference_peaks(mz, mean, 1e-6 * self.tolerance * mz)
+        return found[found > 0]
+
+    def _column_references(self, values: Any) -> np.ndarray:
+        if self.reference is not None:
+            reference = self._given()
+            return reference[(reference >= 0) & (reference <= values.shape[1] - 1)]
+        xp = array_namespace(values)
+        mean = to_numpy(xp.mean(values, axis=0)).astype(np.float64)
+        width = np.full(mean.size, float(self.tolerance))
+        return reference_peaks(np.arange(mean.size, dtype=np.float64), mean, width)
+
+    def _given(self) -> np.ndarray:
+        reference = np.unique(np.asarray(self.reference, dtype=np.float64).ravel())
+        if not np.all(np.isfinite(reference)):
+            message = "MassAligner: reference must be finite m/z values."
+            raise ValueError(message)
+        return reference
+
+    def _match(self, values: Any, model: MassModel) -> tuple[np.ndarray, np.ndarray]:
+        reader = MatchChunk(model)
+        if isinstance(values, Spectra):
+            key = ("align", joblib.hash(model))
+            table = map_rows(values, reader, key, n_jobs=self.n_jobs, label="Matching")
+        else:
+            parts = map_blocks(
+                lambda block: reader(rows_as_chunk(block)), values, self.n_jobs
+            )
+            table = np.concatenate(parts)
+        errors, heights = np.split(table.astype(np.float64), 2, axis=1)
+        return errors, heights
+
+    def _learn(
+        self,
+        model: MassModel,
+        errors: np.ndarray,
+        heights: np.ndarray,
+        run_of_row: np.ndarray,
+    ) -> MassModel:
+        names = tuple(dict.fromkeys(run_of_row))
+        fits = []
+        for name in names:
+            rows = run_of_row == name
+            fits.append(learn_run(model, errors[rows], heights[rows]))
+        pooled = fits[0] if len(fits) == 1 else learn_run(model, errors, heights)
+        applied = np.array(
+            [self._judge(*pair) for pair in zip(names, fits, strict=True)]
+        )
+        everyone = bool(applied[0]) if len(fits) == 1 else self._judge(None, pooled)
+        self.runs_ = self._run_table(names, fits, applied, model)
+        every = [*fits, pooled]
+        return replace(
+            model,
+            runs=names,
+            prior=np.array([fit.prior for fit in every]),
+            precision=np.array([fit.precision for fit in every]),
+            half_prior=np.stack([fit.half_prior for fit in every], axis=1),
+            applied=np.append(applied, everyone),
+        )
+
+    def _judge(self, run: str | None, fit: RunFit) -> bool:
+        """Whether to align a run; warn where that would make it worse."""
+        if np.isnan(fit.gain) or (fit.n_good == 0 and not fit.prior.any()):
+            if run is not None:
+                message = (
+                    f"MassAligner: run {run!r} is left as it is, because no pixel has "
+                    f"min_matches={self.min_matches} matches within "
+                    f"tolerance={self.tolerance} of the reference peaks. Raise the "
+                    "tolerance, or lower min_matches."
+                )
+                warnings.warn(message, UserWarning, stacklevel=4)
+            return False
+        if not self.guard or fit.gain >= MIN_GAIN:
+            return True
+        if fit.gain < -HARM and run is not None:
+            message = (
+                f"MassAligner: run {run!r} is left as it is, because alignment would "
+                f"raise its median error on held-out peaks from {fit.before:.3g} to "
+                f"{fit.after:.3g}. Look at runs_ and report_."
+            )
+            warnings.warn(message, UserWarning, stacklevel=4)
+        return False
+
+    def _run_table(
+        self,
+        names: tuple[str, ...],
+        fits: list[RunFit],
+        applied: np.ndarray,
+        model: MassModel,
+    ) -> pd.DataFrame:
+        unit = "ppm" if model.ppm else "points"
+        return pd.DataFrame(
+            {
+                f"shift_{unit}": [fit.prior[0] for fit in fits],
+                f"stretch_{unit}": [fit.prior[1] for fit in fits],
+                f"spread_{unit}": [fit.precision[0] ** -0.5 for fit in fits],
+                f"before_{unit}": [fit.before for fit in fits],
+                f"after_{unit}": [fit.after for fit in fits],
+                "gain": [fit.gain for fit in fits],
+                "aligned": applied,
+            },
+            index=pd.Index(names, name="run"),
+        )
+
+    def _report(
+        self,
+        model: MassModel | None,
+        errors: np.ndarray,
+        heights: np.ndarray,
+        values: Any,
+    ) -> pd.DataFrame:
+        run_of_row = _runs_of(values)
+        unit = "ppm" if isinstance(values, Spectra) else "points"
+        n = run_of_row.size
+        theta, before, after = np.zeros((n, 2)), np.full(n, np.nan), np.full(n, np.nan)
+        accepted, matches = np.zeros(n, bool), np.zeros(n, np.int64)
+        if model is not None:
+            number = np.array([model.run_number(str(run)) for run in run_of_row])
+            lines = (model.prior[number], model.precision[number])
+            theta, good, matches = model.fit_pixels(errors, heights, *lines)
+            applied = model.applied[number]
+            accepted = good & applied
+            theta = np.where(applied[:, None], theta, 0.0)
+            halves = model.half_prior[:, number]
+            raw, corrected = heldout_errors(model, errors, heights, halves, lines[1])
+            corrected = np.where(applied[:, None], corrected, raw)
+            weights = relative_weights(heights)
+            before = weighted_median(np.abs(raw), weights)
+            after = weighted_median(np.abs(corrected), weights)
+        return pd.DataFrame(
+            {
+                "run": run_of_row,
+                "matches": matches,
+                f"shift_{unit}": theta[:, 0],
+                f"stretch_{unit}": theta[:, 1],
+                f"before_{unit}": before,
+                f"after_{unit}": after,
+                "accepted": accepted,
+            }
+        )
+
+    def _require_unit(self, *, ppm: bool) -> None:
+        if self._kernel.model.ppm != ppm:
+            fitted, got = (
+                ("Spectra", "an array") if not ppm else ("an array", "Spectra")
+            )
+            message = (
+                f"MassAligner was fitted on {fitted} and got {got}: an array has no "
+                "m/z. Fit it on what it is to transform."
+            )
+            raise ValueError(message)
+
+    def _warn_few(self, found: int) -> None:
+        message = (
+            f"MassAligner: {found} reference peaks were found, but min_matches="
+            f"{self.min_matches} are needed; the spectra are left as they are. Give "
+            "reference= within the mass range, change the tolerance (peaks that have a "
+            "neighbour within twice of it are not used), or lower min_matches."
+        )
+        warnings.warn(message, UserWarning, stacklevel=3)
+
+    def _in_namespace(self, array: np.ndarray) -> Any:
+        like = getattr(self, "_like", None)
+        if like is None or is_numpy_array(like):
+            return array
+        return array_namespace(like).asarray(array, device=device_of(like))
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_kernel")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.array_api_support = True
+        return tags
+
+
+def _runs_of(values: Any) -> np.ndarray:
+    """Return the name of the run of each pixel; one nameless run for an array."""
+    if isinstance(values, Spectra):
+        return values.pixels["run"].to_numpy(dtype=object)
+    return np.full(values.shape[0], "", dtype=object)

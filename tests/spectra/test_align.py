@@ -1,0 +1,552 @@
+"""Alignment: simulated shifts come back, and what needs none is left alone."""
+
+import os
+import pickle
+
+import array_api_strict
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.interpolate import CubicSpline
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from imsminer import MassAligner, Spectra, concatenate
+from imsminer.core.engine import row_statistics
+from imsminer.core.windows import cell_edges
+from imsminer.spectra._aligning import AlignSpectra, resample
+from imsminer.spectra._kernels import align_numba, align_xp
+from imsminer.spectra._massmodel import MassModel, weighted_median
+from imsminer.spectra._reference import reference_peaks
+
+R = 20_000.0
+CENTRE, HALF = 750.0, 240.0
+
+
+# The checks' few columns hold no ten reference peaks: warned of, and the identity.
+@pytest.mark.filterwarnings("ignore:MassAligner:UserWarning")
+@parametrize_with_checks([MassAligner(), MassAligner(model="shift", n_jobs=2)])
+def test_sklearn_checks(estimator, check):
+    check(estimator)
+
+
+def tof_axis():
+    step = np.sqrt(800) / (2 * R * 6)
+    low, high = np.sqrt(505), np.sqrt(995)
+    return (low + np.arange(int((high - low) / step)) * step) ** 2
+
+
+MZ = tof_axis()
+PEAKS = np.linspace(511.3, 988.8, 60)
+
+
+def simulate(shift, stretch, *, counts=400.0, seed=0):
+    """Counts of peaks whose ppm error is a line in m/z, one row per pixel."""
+    rng = np.random.default_rng(seed)
+    shift, stretch = np.broadcast_arrays(shift, stretch)
+    height = 20 + rng.gamma(1.0, counts, PEAKS.size)
+    X = np.zeros((shift.size, MZ.size))
+    for row, a, b in zip(X, shift, stretch, strict=True):
+        places = PEAKS * (1 + 1e-6 * (a + b * (PEAKS - CENTRE) / HALF))
+        heights = height * rng.gamma(4.0, 0.25, PEAKS.size)
+        for place, top in zip(places, heights, strict=True):
+            width = place / R / 2.3548
+            near = slice(*np.searchsorted(MZ, [place - 6 * width, place + 6 * width]))
+            row[near] += top * np.exp(-0.5 * ((MZ[near] - place) / width) ** 2)
+    return rng.poisson(X + 0.02).astype(np.float32)
+
+
+def ragged(X, **keywords):
+    rows, columns = np.nonzero(X)
+    indptr = np.concatenate([[0], np.cumsum((X > 0).sum(1))])
+    return Spectra.from_arrays(X[rows, columns], MZ[columns], indptr=indptr, **keywords)
+
+
+def spectra_of(X, kind, **keywords):
+    if kind == "ragged":
+        return ragged(X, **keywords)
+    return Spectra.from_arrays(X, MZ, **keywords)
+
+
+def drawn(n=40, shift_sd=3.0, stretch_sd=1.5, seed=1):
+    rng = np.random.default_rng(seed)
+    return rng.normal(0, shift_sd, n), rng.normal(0, stretch_sd, n)
+
+
+def lines(aligner, at):
+    """What the report takes each pixel's ppm error to be, at some m/z."""
+    model = aligner._kernel.model
+    u = (at - model.centre) / model.half
+    report = aligner.report_
+    return (
+        report["shift_ppm"].to_numpy()[:, None]
+        + report["stretch_ppm"].to_numpy()[:, None] * u
+    )
+
+
+@pytest.mark.parametrize("kind", ["ragged", "shared"])
+def test_a_shift_of_3_ppm_comes_back(kind):
+    spectra = spectra_of(simulate(np.full(20, 3.0), 0.0), kind)
+    aligner = MassAligner(reference=PEAKS).fit(spectra)
+    assert aligner.report_["shift_ppm"].median() == pytest.approx(3.0, abs=0.1)
+    assert np.abs(aligner.report_["stretch_ppm"]).max() < 0.3
+    assert aligner.runs_["shift_ppm"].item() == pytest.approx(3.0, abs=0.1)
+    assert aligner.runs_["aligned"].item()
+    again = MassAligner(reference=PEAKS).fit(aligner.transform(spectra))
+    assert abs(again.runs_["shift_ppm"].item()) < 0.15
+
+
+@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize("kind", ["ragged", "shared"])
+def test_lines_come_back(kind, given):
+    shift, stretch = drawn()
+    spectra = spectra_of(simulate(shift, stretch), kind)
+    aligner = MassAligner(reference=PEAKS if given else None).fit(spectra)
+    at = np.array([520.0, 750.0, 980.0])
+    true = shift[:, None] + stretch[:, None] * (at - CENTRE) / HALF
+    found = lines(aligner, at)
+    if not given:  # relative to the median of the pixels
+        true, found = true - np.median(true, 0), found - np.median(found, 0)
+    # 0.02 FWHM are 1 ppm.
+    assert np.median(np.abs(found - true)) < 0.5
+    assert np.abs(found - true).max() < 4.0
+    report = aligner.report_
+    assert report["accepted"].all()
+    assert (report["matches"] >= 30).all()
+    assert report["after_ppm"].median() < 0.8 * report["before_ppm"].median()
+    # What is left is noise: the corrected spectra need no alignment.
+    again = MassAligner(reference=PEAKS).fit(aligner.transform(spectra))
+    assert np.abs(again.runs_["gain"].item()) < 0.1
+    assert again.runs_["spread_ppm"].item() < 0.25 * aligner.runs_["spread_ppm"].item()
+
+
+def test_shift_and_line_models():
+    shift, stretch = drawn(shift_sd=0.0, stretch_sd=6.0)
+    spectra = ragged(simulate(shift, stretch))
+    line = MassAligner(reference=PEAKS).fit(spectra)
+    constant = MassAligner(reference=PEAKS, model="shift").fit(spectra)
+    assert np.abs(constant.report_["stretch_ppm"]).max() < 1e-6
+    assert line.report_["after_ppm"].median() < constant.report_["after_ppm"].median()
+
+
+@pytest.mark.parametrize("kind", ["ragged", "shared"])
+def test_what_needs_no_alignment_is_left_alone(kind):
+    spectra = spectra_of(simulate(np.zeros(60), 0.0), kind)
+    aligner = MassAligner().fit(spectra)  # and no warning
+    assert not aligner.runs_["aligned"].item()
+    assert not aligner.report_["accepted"].any()
+    assert (aligner.report_["shift_ppm"] == 0).all()
+    pd.testing.assert_series_equal(
+        aligner.report_["before_ppm"], aligner.report_["after_ppm"], check_names=False
+    )
+    assert aligner.transform(spectra) is spectra
+    forced = MassAligner(guard=False).fit(spectra)
+    # Without the guard, noise is still not taken for a shift.
+    assert np.abs(forced.report_["shift_ppm"]).median() < 0.15
+
+
+def test_harm_is_refused_with_a_warning(monkeypatch):
+    spectra = ragged(simulate(np.zeros(30), 0.0))
+
+    def broken(self, errors, heights, prior, precision, part=slice(None)):
+        n = errors.shape[0]
+        return np.full((n, 2), 5.0), np.ones(n, bool), np.full(n, 50)
+
+    monkeypatch.setattr(MassModel, "fit_pixels", broken)
+    with pytest.warns(UserWarning, match="would raise its median error"):
+        aligner = MassAligner(reference=PEAKS).fit(spectra)
+    assert aligner.transform(spectra) is spectra
+
+
+def test_weak_pixels_get_the_line_of_their_run():
+    X = simulate(np.full(30, 4.0), 0.0)
+    X[7] = 0
+    X[8, MZ > 620] = 0  # peaks in the lowest quarter only
+    aligner = MassAligner(reference=PEAKS).fit(ragged(X))
+    report = aligner.report_
+    assert not report["accepted"][[7, 8]].any()
+    assert report["accepted"].drop([7, 8]).all()
+    assert report["matches"][7] == 0
+    run = aligner.runs_.iloc[0]
+    for pixel in (7, 8):
+        assert report["shift_ppm"][pixel] == run["shift_ppm"]
+    assert np.isnan(report["before_ppm"][7])
+    assert run["n_accepted"] == 28
+
+
+def test_max_shift():
+    X = simulate(np.r_[np.zeros(15), 9.0], 0.0)
+    loose = MassAligner(reference=PEAKS, guard=False).fit(ragged(X))
+    assert loose.report_["shift_ppm"][15] == pytest.approx(9.0, abs=1.0)
+    bounded = MassAligner(reference=PEAKS, guard=False, max_shift=5.0).fit(ragged(X))
+    assert not bounded.report_["accepted"][15]
+    assert abs(bounded.report_["shift_ppm"][15]) < 1.0
+
+
+def test_runs_have_their_own_corrections():
+    one = ragged(simulate(np.full(20, 5.0), 0.0), run="one")
+    two = ragged(simulate(np.full(20, -5.0), 0.0, seed=4), run="two")
+    none = ragged(simulate(np.zeros(20), 0.0, seed=5), run="none")
+    study = concatenate([one, two, none])
+    aligner = MassAligner(reference=PEAKS).fit(study)
+    found = aligner.runs_["shift_ppm"]
+    np.testing.assert_allclose(found, [5.0, -5.0, 0.0], atol=0.3)
+    assert aligner.runs_["aligned"].tolist()[:2] == [True, True]
+    assert list(aligner.report_["run"].unique()) == ["one", "two", "none"]
+    # A run that fit did not see gets its pixels' own lines, under the pooled prior.
+    unseen = ragged(simulate(np.full(20, 3.0), 0.0, seed=6), run="unseen")
+    report = aligner.report(unseen)
+    assert report["shift_ppm"].median() == pytest.approx(3.0, abs=0.3)
+    moved = MassAligner(reference=PEAKS).fit(aligner.transform(unseen))
+    assert abs(moved.runs_["shift_ppm"].item()) < 0.3
+
+
+def test_report_describes_other_rows():
+    spectra = ragged(simulate(*drawn()))
+    aligner = MassAligner(reference=PEAKS).fit(spectra)
+    part = aligner.report(spectra[10:20])
+    expected = aligner.report_.iloc[10:20].reset_index(drop=True)
+    pd.testing.assert_frame_equal(part, expected)
+
+
+def test_centroids_are_aligned_by_their_mz():
+    rng = np.random.default_rng(0)
+    shift = rng.normal(0, 4.0, 30)
+    places = PEAKS * (1 + 1e-6 * (shift[:, None] + rng.normal(0, 1.0, (30, 60))))
+    spectra = Spectra.from_arrays(
+        rng.gamma(2.0, 50.0, places.size),
+        places.ravel(),
+        indptr=np.arange(0, places.size + 1, 60),
+        profile=False,
+    )
+    aligner = MassAligner().fit(spectra)
+    found = aligner.report_["shift_ppm"]
+    true = shift - np.median(shift)
+    assert np.abs(found - found.median() - true).max() < 1.0
+    before = np.std(places / PEAKS, axis=0).mean()
+    after = np.array([s.mz for s in aligner.transform(spectra)])
+    assert np.std(after / PEAKS, axis=0).mean() < 0.4 * before
+
+
+# What transform does to the data -----------------------------------------------------
+
+
+def test_ragged_spectra_get_new_mz_and_keep_intensities():
+    shift, stretch = drawn()
+    spectra = ragged(simulate(shift, stretch))
+    aligner = MassAligner(reference=PEAKS).fit(spectra)
+    result = aligner.transform(spectra)
+    line = lines(aligner, spectra[3].mz)[3]
+    model = aligner._kernel.model
+    inside = np.abs(spectra[3].mz - model.centre) < model.half
+    for before, after in zip(spectra, result, strict=True):
+        np.testing.assert_array_equal(before.intensity, after.intensity)
+        assert np.all(np.diff(after.mz) > 0)
+    moved = (spectra[3].mz / result[3].mz - 1) * 1e6
+    # The report was fitted to matches that were rounded to float32.
+    np.testing.assert_allclose(moved[inside], line[inside], atol=1e-3)
+    # Beyond the reference peaks the error stays what it is at the last of them.
+    outside = spectra[3].mz < PEAKS[0]
+    assert np.ptp(moved[outside]) < 1e-6
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_resampling_conserves_the_ion_current(dtype):
+    spectra = Spectra.from_arrays(simulate(*drawn()).astype(dtype), MZ)
+    aligner = MassAligner(reference=PEAKS).fit(spectra)
+    result = aligner.transform(spectra)
+    np.testing.assert_array_equal(result.mz, MZ)
+    total, before = row_statistics(result).total, row_statistics(spectra).total
+    rtol = 1e-12 if dtype == np.float64 else 1e-7
+    np.testing.assert_allclose(total, before, rtol=rtol)
+    for chunk in result.iter_chunks():
+        assert chunk.intensity.dtype == dtype
+        assert (chunk.intensity >= 0).all()
+
+
+def test_resampling_moves_a_peak_without_widening_it():
+    edges = np.arange(-0.5, 400.5)
+    x = np.arange(400.0)
+    peak = np.exp(-0.5 * ((x - 200) / 3) ** 2)[None]
+    for shift in (0.3, 0.5, -2.7, 11.25):
+        theta = np.array([[shift, 0.0]])
+        moved = resample(peak, edges, theta, 200.0, 200.0, ppm=False)
+        expected = np.exp(-0.5 * ((x - 200 + shift) / 3) ** 2)
+        np.testing.assert_allclose(moved[0], expected, atol=2e-3)
+        assert moved.sum() == pytest.approx(peak.sum(), rel=1e-12)
+
+
+def test_resampling_agrees_with_a_spline_of_the_integral():
+    rng = np.random.default_rng(0)
+    y = np.convolve(rng.gamma(1, 1, 600), np.hanning(25), "same")[None]
+    edges = cell_edges(400 * 1.00001 ** np.arange(600))
+    theta = np.array([[4.0, 2.5]])
+    centre, half = 401.2, 1.2
+    moved = resample(y, edges, theta, centre, half, ppm=True)
+    spline = CubicSpline(edges, np.concatenate([[0], np.cumsum(y)]))
+    error = 4.0 + 2.5 * np.clip((edges - centre) / half, -1, 1)
+    expected = np.diff(spline(edges * (1 + 1e-6 * error)))
+    np.testing.assert_allclose(moved[0, 5:-5], expected[5:-5], rtol=0.01)
+
+
+def test_resampling_odd_rows():
+    edges = np.arange(-0.5, 50.5)
+    rng = np.random.default_rng(0)
+    X = np.stack([np.zeros(50), rng.normal(size=50), np.full(50, 3.0), np.eye(50)[20]])
+    theta = np.tile([[2.3, 0.4]], (4, 1))
+    moved = resample(X, edges, theta, 25.0, 25.0, ppm=False)
+    assert np.all(np.isfinite(moved))
+    np.testing.assert_allclose(moved.sum(1), X.sum(1), atol=1e-12)
+    np.testing.assert_array_equal(moved[0], 0)
+    assert np.all(moved[2:] >= 0)
+    for size in (1, 2, 3, 4):
+        y = rng.gamma(1, 1, (2, size))
+        ends = np.arange(-0.5, size + 0.5)
+        moved = resample(y, ends, theta[:2], 1.0, 1.0, ppm=False)
+        np.testing.assert_allclose(moved.sum(1), y.sum(1))
+    still = resample(X, edges, 0 * theta, 25.0, 25.0, ppm=False)
+    np.testing.assert_array_equal(still, X)
+
+
+@pytest.mark.parametrize("kind", ["ragged", "shared"])
+def test_chunks_and_jobs_do_not_matter(kind):
+    spectra = spectra_of(simulate(*drawn(30)), kind)
+    aligner = MassAligner(n_jobs=2).fit(spectra)
+    pd.testing.assert_frame_equal(aligner.report_, MassAligner().fit(spectra).report_)
+    result = aligner.transform(spectra)
+    small = [
+        chunk.spectrum(i)
+        for chunk in result.iter_chunks(max_bytes=1)
+        for i in range(chunk.n_spectra)
+    ]
+    for one, other in zip(result, small, strict=True):
+        np.testing.assert_array_equal(one.mz, other[0])
+        np.testing.assert_array_equal(one.intensity, other[1])
+    part = aligner.transform(spectra[[5, 2]])
+    np.testing.assert_array_equal(part[1].intensity, result[2].intensity)
+
+
+# Too little to go by -----------------------------------------------------------------
+
+
+def test_too_few_references():
+    spectra = ragged(simulate(np.zeros(5), 0.0))
+    with pytest.warns(UserWarning, match="3 reference peaks were found"):
+        aligner = MassAligner(reference=PEAKS[:3]).fit(spectra)
+    assert aligner.reference_.size == 0
+    assert aligner.transform(spectra) is spectra
+    assert not aligner.report_["accepted"].any()
+    assert not aligner.report(spectra[:2])["accepted"].any()
+    with pytest.warns(UserWarning, match="0 reference peaks"):
+        MassAligner(reference=PEAKS + 5000).fit(spectra)
+    blank = Spectra.from_arrays(np.zeros((4, MZ.size)), MZ)
+    with pytest.warns(UserWarning, match="0 reference peaks"):
+        aligner = MassAligner().fit(blank)
+    assert aligner.transform(blank) is blank
+
+
+def test_references_that_match_nothing():
+    spectra = ragged(simulate(np.zeros(5), 0.0))
+    between = PEAKS[:-1] + 0.4 * np.diff(PEAKS)
+    with pytest.warns(UserWarning, match="no pixel has min_matches=10"):
+        aligner = MassAligner(reference=between, tolerance=2.0).fit(spectra)
+    assert aligner.transform(spectra) is spectra
+
+
+def test_a_single_spectrum():
+    spectra = ragged(simulate(np.array([3.0]), 0.0, counts=2000))
+    aligner = MassAligner(reference=PEAKS).fit(spectra)
+    assert aligner.report_["shift_ppm"].item() == pytest.approx(3.0, abs=0.5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"tolerance": 0}, "'tolerance' parameter of MassAligner"),
+        ({"model": "piecewise"}, "'model' parameter of MassAligner"),
+        ({"min_matches": 1}, "'min_matches' parameter"),
+        ({"reference": [500.0, np.nan]}, "must be finite"),
+        ({"reference": [-1.0, 500.0]}, "must be positive"),
+    ],
+)
+def test_wrong_parameters(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        MassAligner(**wrong).fit(ragged(simulate(np.zeros(2), 0.0)))
+
+
+# Arrays ------------------------------------------------------------------------------
+
+
+def waves(n=40, seed=0):
+    """Rows of Gaussians on the axis 0, 1, 2, … that are shifted by up to 2 points."""
+    rng = np.random.default_rng(seed)
+    x, shift = np.arange(3000.0), rng.uniform(-2, 2, n)
+    places = np.arange(50.0, 2950.0, 100.0)
+    height = rng.gamma(2, 100, places.size) + 50
+    X = np.zeros((n, x.size))
+    for row, s in zip(X, shift, strict=True):
+        for place, top in zip(places, height, strict=True):
+            row += top * np.exp(-0.5 * ((x - place - s) / 4) ** 2)
+    return X, shift
+
+
+def test_arrays_are_aligned_in_points():
+    X, shift = waves()
+    aligner = MassAligner(tolerance=8.0).fit(X)
+    found = aligner.report_["shift_points"].to_numpy()
+    assert np.abs(found - np.median(found) - (shift - np.median(shift))).max() < 0.1
+    result = aligner.transform(X)
+    np.testing.assert_allclose(result.sum(1), X.sum(1), rtol=1e-12)
+    assert result.std(0).mean() < 0.1 * X.std(0).mean()
+    single = MassAligner(tolerance=8.0).fit_transform(X.astype(np.float32))
+    assert single.dtype == np.float32
+    frame = pd.DataFrame(X, index=np.arange(len(X)) + 7)
+    frame.columns = [f"mz_{i}" for i in range(X.shape[1])]
+    framed = MassAligner(tolerance=8.0, n_jobs=2).fit_transform(frame)
+    pd.testing.assert_index_equal(framed.index, frame.index)
+    np.testing.assert_array_equal(framed.to_numpy(), result)
+    spectra = Spectra.from_arrays(X, mz=500 + 0.01 * np.arange(3000))
+    with pytest.raises(ValueError, match="was fitted on an array and got Spectra"):
+        aligner.transform(spectra)
+
+
+def test_copies_pickle_and_output():
+    spectra = Spectra.from_arrays(simulate(*drawn(12)), MZ)
+    aligner = clone(MassAligner(reference=PEAKS)).fit(spectra)
+    again = pickle.loads(pickle.dumps(aligner)).transform(spectra)
+    assert again.fingerprint == aligner.transform(spectra).fingerprint
+    assert again.fingerprint != spectra.fingerprint
+    with config_context(transform_output="pandas"):
+        assert isinstance(aligner.transform(spectra), Spectra)
+
+
+# Kernels against the reference -------------------------------------------------------
+
+
+@pytest.mark.parametrize("profile", [True, False])
+def test_matching_agrees_with_the_reference(profile):
+    X = simulate(*drawn(6)).astype(np.float64)
+    X[2] = 0
+    X[3] = X[3] ** 0.5 - 0.3
+    peaks = np.append(PEAKS, [504.0, 996.0])
+    width = 30e-6 * peaks
+    arguments = (peaks, width, 1e6 / peaks, profile)
+    errors, heights = np.empty((6, 62)), np.empty((6, 62))
+    align_numba.match_rows(X, MZ, *arguments, errors, heights)
+    expected = align_xp.match_rows(X, MZ, *arguments)
+    np.testing.assert_allclose(heights, expected[1], rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(errors, expected[0], rtol=1e-7, atol=1e-6)
+    assert np.isfinite(errors).sum() > 200
+    thin = ragged(X.clip(0))
+    (chunk,) = thin.iter_chunks()
+    flat = (chunk.mz, chunk.intensity, chunk.indptr)
+    align_numba.match_points(*flat, *arguments, errors, heights)
+    expected = align_xp.match_points(*flat, *arguments)
+    np.testing.assert_allclose(heights, expected[1], rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(errors, expected[0], rtol=1e-7, atol=1e-6)
+
+
+def test_fits_agree_with_the_reference():
+    rng = np.random.default_rng(0)
+    n, k = 50, 41
+    u = np.linspace(-1, 1, k)
+    heights = rng.gamma(1, 1, (n, k)) * (rng.random((n, k)) < 0.8)
+    heights[4] = 0
+    heights[5, 3:] = 0
+    errors = rng.normal(0, 3, (n, 1)) + rng.normal(0, 2, (n, 1)) * u
+    errors += rng.standard_t(2, (n, k))
+    errors[heights == 0] = np.nan
+    prior = rng.normal(0, 1, (n, 2))
+    precision = rng.gamma(1, 1, (n, 2))
+    theta, quality = np.empty((n, 2)), np.empty((n, 4))
+    align_numba.fit_rows(errors, heights, u, prior, precision, 0.02, theta, quality)
+    expected = align_xp.fit_rows(errors, heights, u, prior, precision, 0.02)
+    np.testing.assert_allclose(theta, expected[0], rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(quality, expected[1], rtol=1e-8)
+    np.testing.assert_array_equal(theta[4], prior[4])
+
+
+def test_outliers_do_not_move_a_line():
+    u = np.linspace(-1, 1, 60)
+    errors = (2.0 + 1.0 * u + np.random.default_rng(0).normal(0, 0.1, 60))[None]
+    errors[0, ::4] = 15.0
+    theta, quality = np.empty((1, 2)), np.empty((1, 4))
+    weak = np.full((1, 2), 1e-9)
+    heights = np.ones((1, 60))
+    align_numba.fit_rows(errors, heights, u, 0 * weak, weak, 0.02, theta, quality)
+    np.testing.assert_allclose(theta, [[2.0, 1.0]], atol=0.1)
+    assert quality[0, 0] == 45
+
+
+@pytest.mark.parametrize("ppm", [True, False])
+def test_resampling_agrees_with_the_reference(ppm):
+    rng = np.random.default_rng(0)
+    X = rng.gamma(0.3, 1, (8, 500))
+    X[1] -= 0.5
+    edges = cell_edges(400 * 1.000003 ** np.arange(500.0))
+    scale = 1.0 if ppm else 4e-4
+    theta = rng.normal(0, 8, (8, 2)) * scale
+    theta[2] = 0
+    ours = resample(X, edges, theta, edges.mean(), 0.2, ppm=ppm)
+    expected = align_xp.resample_rows(X, edges, theta, edges.mean(), 0.2, ppm)
+    np.testing.assert_allclose(ours, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["ragged", "shared"])
+def test_spectra_in_other_namespaces(kind):
+    spectra = spectra_of(simulate(*drawn(6)).astype(np.float64), kind)
+    aligner = MassAligner(reference=PEAKS).fit(spectra)
+    host = aligner.transform(spectra)
+    moved = aligner.transform(spectra.to(array_api_strict))
+    for one, other in zip(host.iter_chunks(), moved.iter_chunks(), strict=True):
+        np.testing.assert_allclose(np.asarray(other.mz), one.mz, rtol=1e-11)
+        np.testing.assert_allclose(
+            np.asarray(other.intensity), one.intensity, atol=1e-5
+        )
+    assert isinstance(host.queue[0], AlignSpectra)
+
+
+@pytest.mark.skipif(
+    os.environ.get("SCIPY_ARRAY_API") != "1", reason="needs SCIPY_ARRAY_API=1"
+)
+def test_arrays_in_other_namespaces():
+    X, _ = waves(12)
+    host = MassAligner(tolerance=8.0).fit(X)
+    with config_context(array_api_dispatch=True):
+        strict = array_api_strict.asarray(X)
+        aligner = MassAligner(tolerance=8.0).fit(strict)
+        result = aligner.transform(strict)
+        with pytest.raises(ValueError, match="must use the same namespace"):
+            aligner.transform(X)
+    assert "array_api_strict" in type(aligner.reference_).__module__
+    np.testing.assert_allclose(np.asarray(result), host.transform(X), atol=1e-3)
+
+
+# Parts -------------------------------------------------------------------------------
+
+
+def test_reference_peaks_stand_alone_and_spread():
+    mz = np.arange(500.0, 1000.0, 0.005)
+    mean = np.zeros(mz.size)
+    places = np.linspace(505, 995, 200)
+    strong = np.where(places > 900, 1000.0, 10.0)
+    for place, height in zip(places, strong, strict=True):
+        mean += height * np.exp(-0.5 * ((mz - place) / 0.015) ** 2)
+    # Two peaks as high as each other, 0.08 apart.
+    for place in (700.40, 700.48):
+        mean += 500 * np.exp(-0.5 * ((mz - place) / 0.015) ** 2)
+    found = reference_peaks(mz, mean, np.full(mz.size, 0.05))
+    assert found.size == 100
+    assert np.all(np.diff(found) > 0)
+    assert np.abs(found[:, None] - places).min(1).max() < 0.0051
+    assert np.histogram(found, 10, (505, 995))[0].min() >= 9
+    assert np.abs(found - 700.44).min() > 0.2
+
+
+def test_weighted_median():
+    values = np.array([[5.0, 1.0, 3.0, 100.0], [1.0, 2.0, 3.0, 4.0]])
+    weights = np.array([[1.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    result = weighted_median(values, weights)
+    assert result[0] == 3.0
+    assert np.isnan(result[1])
