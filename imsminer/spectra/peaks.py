@@ -106,7 +106,7 @@ tuple of two floats, default="zscore"
 
     - ``"zscore"``: the standard deviation of the points with ``|z| < z_threshold``,
       repeated until nothing changes [1]_;
-    - ``"mad"``: 1.4826 · median \|y − median y\|;
+    - ``"mad"``: 1.4826 · median \\|y − median y\\|;
     - ``"windowed_mad"``: the same for y minus its moving average, in overlapping
       windows of the axis, interpolated between them: it follows noise that changes
       with m/z;
