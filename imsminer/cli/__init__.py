@@ -1,6 +1,7 @@
 """The command line: ``imsminer run``, ``imsminer image``, ``imsminer demo``."""
 
 import importlib
+import warnings
 from typing import Any
 
 import click
@@ -26,9 +27,17 @@ class _LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Say what is wrong with a file or value without a traceback."""
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.simplefilter("once")
+                warnings.showwarning = _show_warning
+                return super().invoke(ctx)
         except (OSError, ValueError) as error:
             raise click.ClickException(str(error)) from error
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Print a warning as a sentence, without the line of code that raised it."""
+    click.echo(f"Note: {message}", err=True)
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -93,7 +93,9 @@ def image(
             if ion["name"]:
                 title = f"{ion['name']}\n{title}"
             axes = ion_image(values[column], title=title, pixel_size=pixel_size)
-            name = re.sub(r"[^\w.-]+", "_", f"{ion['name']}_{column}".lstrip("_"))
+            name = re.sub(r"[^A-Za-z0-9.-]+", "_", f"{ion['name']}_{column}").lstrip(
+                "_"
+            )
             save(axes, folder / f"{name}.png")
         values.reset_index().to_csv(folder / "intensities.csv", index=False)
         record = provenance(reader, *steps, ions=ions.to_dict("records"), ppm=ppm)

@@ -67,7 +67,7 @@ def compute(reader: Spectra, steps: dict[str, Any]) -> Results:
     steps["segment"].fit(features)
     steps["cluster"].fit(features)
     peaks = steps["pick"].peaks_.assign(
-        moran=np.asarray(moran_i(features)), cluster=steps["cluster"].labels_ + 1
+        moran=np.asarray(moran_i(features)), cluster=steps["cluster"].labels_
     )
     return Results(reader, steps, features, peaks)
 
@@ -78,7 +78,7 @@ def write_tables(results: Results, folder: Path) -> None:
     pixels = results.features.index.to_frame(index=False)
     table = pd.concat([pixels, results.features.reset_index(drop=True)], axis=1)
     table.to_parquet(folder / "features.parquet", index=False)
-    segments = pixels.assign(segment=results.steps["segment"].labels_ + 1)
+    segments = pixels.assign(segment=results.steps["segment"].labels_)
     segments.to_csv(folder / "segments.csv", index=False)
     record = provenance(
         results.reader,

@@ -1,6 +1,5 @@
 """Where spectra come from: one interface for files, arrays and whole studies."""
 
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
@@ -85,6 +84,11 @@ class Source(ABC):
         self, rows: np.ndarray | slice
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Return m/z, intensity and indptr of rows of one run."""
+
+    @property
+    def n_mz(self) -> int | None:
+        """Number of points of the axis that all spectra share, or `None`."""
+        return None if self.mz is None else self.mz.size
 
     def run_axis(self, run: int) -> np.ndarray | None:
         """Return the axis that the spectra of one run share, or `None`."""
@@ -250,16 +254,10 @@ class ConcatSource(Source):
         self._source_of_run = np.repeat(np.arange(len(counts)), counts)
         self._first_run = np.concatenate([[0], np.cumsum(counts)])
         self.identity = joblib.hash(tuple(s.identity for s in self.sources))
-        self._lock = threading.Lock()
 
-    def __getstate__(self) -> dict:
-        state = self.__dict__.copy()
-        del state["_lock"]
-        return state
-
-    def __setstate__(self, state: dict) -> None:
-        self.__dict__.update(state)
-        self._lock = threading.Lock()
+    def __reduce__(self) -> tuple:
+        # The tables are made again: a study pickles as small as its files.
+        return ConcatSource, (self.sources,)
 
     @property
     def n_bytes_read(self) -> int:  # type: ignore[override]

@@ -180,7 +180,7 @@ class Spectra:
     @property
     def n_mz(self) -> int | None:
         """Number of points of the shared axis, or `None`."""
-        return None if self.source.mz is None else self.source.mz.size
+        return self.source.n_mz
 
     @property
     def shape(self) -> tuple[int, int | None]:

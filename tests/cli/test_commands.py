@@ -36,7 +36,7 @@ def demo(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo") / "results"
     result = CliRunner().invoke(main, ["demo", "--output", str(folder)])
     assert result.exit_code == 0, result.output
-    return folder, result.output
+    return folder, result.stdout
 
 
 def invoke(*arguments):
@@ -66,7 +66,7 @@ def test_the_tables_agree(demo, kidney):
     assert features.shape == (342, 4 + len(peaks))
     assert features.columns[4] == f"mz_{peaks['mz'][0]:.4f}"
     assert features.notna().all(axis=None)
-    assert set(segments["segment"]) == {1, 2, 3, 4, 5}
+    assert set(segments["segment"]) == {0, 1, 2, 3, 4}
     reader = ImzMLReader(kidney)
     for table in (features, segments):
         np.testing.assert_array_equal(
@@ -236,12 +236,12 @@ def test_ctrl_c_leaves_no_partial_output(kidney, tmp_path):
         " time.sleep(60));"
         f"main(['run', {str(kidney)!r}, '-o', {str(tmp_path / 'r')!r}])"
     )
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout.readline().strip() == "ready"
-    assert len(list(tmp_path.iterdir())) == 1
-    time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 1
+    ) as process:
+        assert process.stdout.readline().strip() == "ready"
+        assert len(list(tmp_path.iterdir())) == 1
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 1
     assert list(tmp_path.iterdir()) == []
