@@ -10,13 +10,15 @@ import numpy as np
 
 from imsminer.core.source import Source
 
-__all__ = ["fit_scatter", "fit_spacing", "recover_grid", "sample_spectra"]
+__all__ = ["fit_scatter", "fit_spacing", "is_shared", "recover_grid", "sample_spectra"]
 
 MAX_SPECTRA = 10
 
 # A grid is accepted when nearly all points lie this close to it, in its steps: stored
 # as float32, m/z are off by up to a few hundredths of a typical step.
 MAX_RESIDUAL = 0.2
+# m/z stored as float32 are off by this part of them, at most.
+ROUNDING = 3e-7
 # A polynomial of lower degree that fits this well is not improved on.
 GOOD_RESIDUAL = 0.01
 MAX_DEGREE = 3
@@ -112,12 +114,30 @@ def recover_grid(
     residual = np.abs(fit(points) - number)
     if np.quantile(residual, 0.999) > MAX_RESIDUAL:
         return None
+    # Points that differ by more than rounding are not one point of the grid: pixels
+    # that are shifted against each other by a small part of the step would be.
+    same = np.diff(number) == 0
+    apart = np.diff(points) > ROUNDING * points[1:]
+    if np.count_nonzero(same & apart) > 0.01 * points.size:
+        return None
     # A grid so fine that it has 500 points for each one in use would fit anything.
     if number[-1] - number[0] > 500 * points.size:
         return None
     first, last = np.floor(fit(np.array([low, high])) + 0.5)
     whole = np.arange(first - 1, last + 2)
     return fit.inverse(np.append(whole - 0.5, whole[-1] + 0.5)), fit.inverse(whole)
+
+
+def is_shared(spectra: Sequence[np.ndarray], low: float, high: float) -> bool:
+    """Whether all spectra have the same m/z, which span the range of all rows."""
+    first = spectra[0] if spectra else np.empty(0)
+    return (
+        len(spectra) > 1
+        and first.size > 1
+        and bool(np.all(np.diff(first) > 0))
+        and (first[0], first[-1]) == (low, high)
+        and all(np.array_equal(first, other) for other in spectra[1:])
+    )
 
 
 class _Fit:

@@ -442,17 +442,23 @@ def estimate_grid(spectra: "Spectra") -> MassAxis | None:
         The shared axis when there is one, and for profile spectra that store only
         some points of a common grid, the whole grid: a polynomial of degree 1 to 3, in
         the number of the point, of m, √m (time of flight), 1/√m (Orbitrap), 1/m
-        (FT-ICR) or log m. `None` for centroids, and when the points of different
-        pixels lie on no common grid to a fifth of its step.
+        (FT-ICR) or log m. Spectra that all have the same m/z give these. `None` for
+        centroids, and when the points of different pixels lie on no common grid to a
+        fifth of its step.
     """
     source = spectra.source
     if source.mz is not None:
         return MassAxis.from_values(source.mz) if source.mz.size > 1 else None
     if not source.profile.any():
         return None
+    low, high = source.mz_range()
     sample = [mz for mz, _ in _grid.sample_spectra(source)]
-    bins = _grid.recover_grid(sample, *source.mz_range())
-    return None if bins is None else MassAxis("native", {}, *bins)
+    bins = _grid.recover_grid(sample, low, high)
+    if bins is not None:
+        return MassAxis("native", {}, *bins)
+    if _grid.is_shared(sample, low, high):
+        return MassAxis.from_values(sample[0])
+    return None
 
 
 def _around(mz: float) -> MassAxis:

@@ -197,6 +197,16 @@ def test_no_grid_where_pixels_are_shifted(law):
     np.testing.assert_allclose(axis.bin_widths[5:-5], spacing[5:-5], rtol=0.03)
 
 
+def test_shifts_by_a_small_part_of_the_step_are_no_grid():
+    # As in a conformance file: 100, 200, …; 101, 201, …; 102, 202, …
+    mz = np.arange(100.0, 600, 100) + np.arange(6)[:, None]
+    indptr = np.arange(7) * 5
+    assert (
+        estimate_grid(Spectra.from_arrays(mz.ravel(), mz.ravel(), indptr=indptr))
+        is None
+    )
+
+
 def test_no_grid_in_random_points_or_few():
     rng = np.random.default_rng(0)
     mz = np.sort(rng.uniform(300, 1300, (5, 4000)), axis=1).ravel()
@@ -217,6 +227,17 @@ def test_shared_axis_is_taken():
     spectra = Spectra.from_arrays(np.ones((2, 3)), mz)
     assert MassAxis.estimate(spectra) == MassAxis.from_values(mz)
     assert estimate_grid(spectra) == MassAxis.from_values(mz)
+
+
+def test_spectra_that_repeat_one_irregular_axis_give_it():
+    mz = np.sort(np.random.default_rng(0).uniform(300, 1300, 500))
+    flat = np.ones(1500), np.tile(mz, 3)
+    spectra = Spectra.from_arrays(*flat, indptr=np.arange(4) * 500)
+    assert estimate_grid(spectra) == MassAxis.from_values(mz)
+    # One pixel that reaches further shows that it is not the axis of all.
+    flat = np.ones(1501), np.append(np.tile(mz, 3), 1301)
+    spectra = Spectra.from_arrays(*flat, indptr=np.array([0, 500, 1000, 1501]))
+    assert estimate_grid(spectra) is None
 
 
 def test_rows_do_not_matter_and_ten_spectra_are_read():
