@@ -277,7 +277,15 @@ def _column_norms(X: Any) -> Any:
     largest = xp.max(xp.abs(X), axis=0)
     safe = xp.where(largest > 0, largest, xp.ones_like(largest))
     relative = X / safe
-    return xp.sqrt(xp.sum(relative * relative, axis=0)) * safe
+    return xp.sqrt(_column_sums(relative * relative)) * safe
+
+
+def _column_sums(X: Any) -> Any:
+    """Sum of each column; NumPy would add up float32 one by one, and lose digits."""
+    xp = namespace_of(X)
+    if is_numpy_array(X):
+        return X.sum(axis=0, dtype=np.float64).astype(X.dtype)
+    return xp.sum(X, axis=0)
 
 
 def _unit_images(X: Any, similarity: str, pixels: Pixels | None) -> Any:
@@ -294,7 +302,7 @@ def _unit_images(X: Any, similarity: str, pixels: Pixels | None) -> Any:
         elif similarity == "pearson":
             block = _centred(block)
         elif similarity == "spearman":
-            block = _centred(_ranks(block))
+            block = _centred_ranks(block)
         norm = _column_norms(block)
         blocks.append(block / xp.where(norm > 0, norm, xp.ones_like(norm)))
     return xp.concat(blocks, axis=1)
@@ -313,23 +321,27 @@ def _medians(block: Any) -> Any:
 def _centred(block: Any) -> Any:
     """Subtract each column's mean; columns constant but for rounding become 0."""
     xp = namespace_of(block)
-    centred = block - xp.mean(block, axis=0)
+    centred = block - _column_sums(block) / block.shape[0]
     noise = 8 * xp.finfo(block.dtype).eps * xp.max(xp.abs(block), axis=0)
     flat = xp.max(xp.abs(centred), axis=0) <= noise
     return xp.where(flat, xp.zeros_like(centred), centred)
 
 
-def _ranks(block: Any) -> Any:
-    """Ranks within each column, ties at their mean, divided by the number of rows."""
+def _centred_ranks(block: Any) -> Any:
+    """Ranks within each column, ties at their mean, minus the mean rank; exact.
+
+    Divided by the number of rows, which keeps sums of squares small.
+    """
     xp = namespace_of(block)
+    n = block.shape[0]
     columns = []
     for j in range(block.shape[1]):
         column = block[:, j]
         ordered = xp.sort(column)
         below = xp.searchsorted(ordered, column, side="left")
         upto = xp.searchsorted(ordered, column, side="right")
-        columns.append(xp.astype(below + upto + 1, block.dtype) / 2)
-    return xp.stack(columns, axis=1) / block.shape[0]
+        columns.append(xp.astype(below + upto - n, block.dtype))
+    return xp.stack(columns, axis=1) / (2 * n)
 
 
 def _gram_factor(gram: Any, images: Any) -> Any:

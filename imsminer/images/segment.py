@@ -175,7 +175,7 @@ class InSituSegmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         if scaling.startswith("max"):
             scale = xp.max(xp.abs(X), axis=0)
         elif scaling.startswith("std"):
-            scale = xp.std(X, axis=0)
+            scale = _column_deviations(X, xp)
         else:
             return xp.ones(X.shape[1], dtype=X.dtype, device=device_of(X))
         return xp.where(scale > 0, scale, xp.ones_like(scale))
@@ -343,6 +343,20 @@ class InSituSegmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         tags.array_api_support = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _column_deviations(X: Any, xp: Any) -> Any:
+    """Standard deviation of each column; finite for extreme values too."""
+    largest = xp.max(xp.abs(X), axis=0)
+    safe = xp.where(largest > 0, largest, xp.ones_like(largest))
+    if is_numpy_array(X):
+        # NumPy would add up float32 one by one, and lose digits.
+        relative = (X / safe).std(axis=0, dtype=np.float64).astype(X.dtype)
+    else:
+        relative = xp.std(X / safe, axis=0)
+    # What rounding leaves of a constant column is not variation.
+    flat = relative <= 8 * xp.finfo(X.dtype).eps
+    return xp.where(flat, xp.zeros_like(relative), relative) * safe
 
 
 def _norms(points: Any, xp: Any) -> Any:
