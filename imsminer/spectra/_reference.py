@@ -3,6 +3,8 @@
 import numpy as np
 from scipy.signal import find_peaks
 
+from imsminer.spectra._kernels.align_numba import match_rows
+
 __all__ = ["reference_peaks"]
 
 #: As many peaks are taken, from as many segments of the range.
@@ -27,7 +29,7 @@ def reference_peaks(mz: np.ndarray, mean: np.ndarray, width: np.ndarray) -> np.n
     Returns
     -------
     ndarray of float64
-        At most 100 m/z of maxima, increasing.
+        At most 100 m/z of maxima, increasing, between samples where they lie there.
     """
     apex, properties = find_peaks(mean, prominence=0)
     prominence = properties["prominences"]
@@ -40,7 +42,12 @@ def reference_peaks(mz: np.ndarray, mean: np.ndarray, width: np.ndarray) -> np.n
         return np.empty(0)
     alone = _alone(mz[apex], prominence, 2 * width[apex])
     apex, prominence = apex[alone], prominence[alone]
-    return mz[np.sort(apex[_spread(mz[apex], prominence)])]
+    apex = np.sort(apex[_spread(mz[apex], prominence)])
+    spacing = 0.5 * (mz[apex + 1] - mz[apex - 1])
+    offset, height = np.empty((1, apex.size)), np.empty((1, apex.size))
+    rows = (mean[None], mz, mz[apex], spacing, np.ones(apex.size))
+    match_rows(*rows, True, offset, height)
+    return mz[apex] + np.where(height[0] > 0, offset[0], 0.0)
 
 
 def _alone(mz: np.ndarray, height: np.ndarray, reach: np.ndarray) -> np.ndarray:

@@ -371,7 +371,7 @@ class MassAligner(SameColumns, SpectraTransformer):
 
     def _judge(self, run: str | None, fit: RunFit) -> bool:
         """Whether to align a run; warn where that would make it worse."""
-        if np.isnan(fit.gain) or (fit.n_good == 0 and not fit.prior.any()):
+        if fit.n_good == 0 and not fit.prior.any():
             if run is not None:
                 message = (
                     f"MassAligner: run {run!r} is left as it is, because no pixel has "
@@ -382,7 +382,7 @@ class MassAligner(SameColumns, SpectraTransformer):
                 warnings.warn(message, UserWarning, stacklevel=4)
             return False
         if not self.guard or fit.gain >= MIN_GAIN:
-            return True
+            return bool(fit.before > 0)
         if fit.gain < -HARM and run is not None:
             message = (
                 f"MassAligner: run {run!r} is left as it is, because alignment would "

@@ -12,7 +12,7 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from imsminer import MassAligner, Spectra, concatenate
+from imsminer import ImzMLReader, MassAligner, Spectra, concatenate
 from imsminer.core.engine import row_statistics
 from imsminer.core.windows import cell_edges
 from imsminer.spectra._aligning import AlignSpectra, resample
@@ -373,6 +373,34 @@ def test_a_single_spectrum():
 def test_wrong_parameters(wrong, message):
     with pytest.raises(ValueError, match=message):
         MassAligner(**wrong).fit(ragged(simulate(np.zeros(2), 0.0)))
+
+
+def test_sticks_on_a_common_axis_need_nothing():
+    X = np.zeros((20, 900))
+    X[:, 5::30] = np.random.default_rng(0).gamma(2, 50, (20, 30))
+    spectra = Spectra.from_arrays(X, 700 + 0.3 * np.arange(900))
+    aligner = MassAligner().fit(spectra)  # all errors are 0, and no warning
+    assert aligner.reference_.size == 30
+    assert aligner.transform(spectra) is spectra
+
+
+@pytest.mark.shared
+def test_the_kidney_needs_no_alignment(shared_data):
+    folder = shared_data / "kidney"
+    reader = ImzMLReader(folder / "timstof_tdf_kidney_neg_sumIM_19x18.imzML")
+    aligner = MassAligner().fit(reader)
+    assert aligner.reference_.size >= 80
+    assert np.ptp(aligner.reference_) > 1000
+    assert not aligner.runs_["aligned"].item()
+    assert aligner.transform(reader) is reader
+    # The same run with every pixel's m/z off by 8 ppm: it is aligned, to where it was.
+    (chunk,) = reader.iter_chunks(max_bytes=10**9)
+    moved = Spectra.from_arrays(
+        chunk.intensity, chunk.mz * (1 + 8e-6), indptr=chunk.indptr
+    )
+    corrected = MassAligner(reference=aligner.reference_).fit(moved)
+    assert corrected.runs_["aligned"].item()
+    assert corrected.runs_["shift_ppm"].item() == pytest.approx(8.0, abs=0.2)
 
 
 # Arrays ------------------------------------------------------------------------------

@@ -69,14 +69,15 @@ def _match(mz, y, reference, width, unit, profile, errors, heights):
         stop = start + np.searchsorted(mz[start:], high, side="right")
         best, apex = 0.0, -1
         if profile:
-            for i in range(max(start, 1), min(stop, n - 1)):
+            # One sample more: the maximum may lie inside where its sample does not.
+            for i in range(max(start - 1, 1), min(stop + 1, n - 1)):
                 if y[i] > best and y[i] >= y[i - 1] and y[i] > y[i + 1]:
                     best, apex = y[i], i
             if apex >= 0:
                 place, height = _locate(
-                    mz, y, apex, max(start - 1, 0), min(stop + 1, n)
+                    mz, y, apex, max(start - 2, 0), min(stop + 2, n)
                 )
-                if height > 0:
+                if height > 0 and abs(place - reference[k]) <= width[k]:
                     errors[k] = (place - reference[k]) * unit[k]
                     heights[k] = height
         else:

@@ -28,14 +28,14 @@ def match_rows(
     for k in range(reference.shape[0]):
         start, stop = int(starts[k]), int(stops[k])
         if profile:
-            start, stop = max(start, 1), min(stop, n - 1)
+            start, stop = max(start - 1, 1), min(stop + 1, n - 1)
         if stop <= start:
             none = xp.sum(values[:, :0], axis=1)
             errors.append(none + xp.nan)
             heights.append(none)
             continue
         if profile:
-            low, high = max(int(starts[k]) - 1, 0), min(int(stops[k]) + 1, n)
+            low, high = max(int(starts[k]) - 2, 0), min(int(stops[k]) + 2, n)
             place, height = _locate(
                 mz[low:high], values[:, low:high], start - low, stop - low
             )
@@ -43,7 +43,7 @@ def match_rows(
             window = values[:, start:stop]
             height = xp.max(window, axis=1)
             place = xp.take(mz[start:stop], xp.argmax(window, axis=1))
-        found = height > 0
+        found = (height > 0) & (xp.abs(place - reference[k]) <= width[k])
         error = (place - reference[k]) * unit[k]
         errors.append(xp.where(found, error, xp.full_like(error, xp.nan)))
         heights.append(xp.where(found, height, xp.zeros_like(height)))

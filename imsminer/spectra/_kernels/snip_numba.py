@@ -8,7 +8,7 @@ slices. NaN is not assumed away: a NaN in a spectrum stays one.
 import numba as nb
 import numpy as np
 
-__all__ = ["grid_positions", "snip_points", "snip_rows"]
+__all__ = ["erode_rows", "grid_positions", "snip_points", "snip_rows"]
 
 #: Rows are taken in blocks of about this many values, which the L2 cache holds.
 BLOCK = 2**16
@@ -56,7 +56,11 @@ def _clip_within(left, middle, right, reach, width, out):
 
 
 @nb.njit(nogil=True, cache=True)
-def _erode_rows(V, reach, widest, uniform, out):
+def erode_rows(V, reach, widest, uniform, out):
+    """Set `out` to the rows of `V` clipped with windows from `widest` down to 1.
+
+    `uniform` says that `reach` (m,) is `widest` everywhere.
+    """
     m = V.shape[1]
     buffer = np.empty(m, V.dtype)
     widest = min(widest, (m - 1) // 2)
@@ -96,7 +100,7 @@ def snip_rows(X, reach, out):
         y = X[start : start + size]
         v = _compress(y)
         base = np.empty_like(v)
-        _erode_rows(v, reach, widest, uniform, base)
+        erode_rows(v, reach, widest, uniform, base)
         _subtract(y, v, base, out[start : start + size])
 
 
