@@ -59,7 +59,7 @@ class SpectrumChunk:
     def spectrum(self, i: int) -> tuple[Any, Any]:
         """Return m/z and intensity of the `i`-th spectrum of the chunk."""
         if self.indptr is None:
-            return self.mz, self.intensity[i]
+            return self.mz, self.intensity[i, :]
         start, stop = int(self.indptr[i]), int(self.indptr[i + 1])
         return self.mz[start:stop], self.intensity[start:stop]
 
