@@ -66,7 +66,7 @@ def known_coordinates(
     array([[1, 1, 0],
            [2, 1, 0]])
     """
-    index = getattr(X, "index", None)
+    index: Any = getattr(X, "index", None)
     has_index = isinstance(index, pd.MultiIndex) and {"x", "y"} <= set(index.names)
     if coordinates is None and not has_index:
         return None
