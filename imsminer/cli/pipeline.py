@@ -116,7 +116,7 @@ def build_steps(
 
 def _axis(table: Any) -> MassAxis | None:
     """Make an axis of a table such as ``{ppm = 5}`` or ``{even = 0.002}``."""
-    makers = {
+    makers: dict[str, Any] = {
         "even": MassAxis.even,
         "ppm": MassAxis.ppm,
         "resolving_power": MassAxis.resolving_power,

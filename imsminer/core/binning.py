@@ -162,7 +162,7 @@ class _Accumulator:
         self._binner = binner
         sums = AxisStatistics.zeros(binner.centers, full=full)
         self._sums = sums
-        self._arrays = (
+        self._arrays: tuple[Any, ...] = (
             (sums.total, sums.maximum, sums.count, sums.squares)
             if full
             else (sums.total,)
@@ -225,6 +225,7 @@ class _Accumulator:
                 array += to_numpy(part)
 
     def _rebin(self, chunk: SpectrumChunk) -> Any:
+        assert self._binner.edges is not None
         if self._rebinning is None or self._rebinning[0] is not chunk.mz:
             matrix = binning_numba.overlap_matrix(
                 chunk.mz, None, self._binner.edges, chunk.profile

@@ -8,6 +8,7 @@ share them as long as nothing that was fitted on the fold stands in the queue.
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import joblib
@@ -232,13 +233,14 @@ def _blocks(
             if id(view) in waiting:
                 result = next(computed)
                 advance(len(view))
-                yield positions, cache.get(key, lambda result=result: result)
+                yield positions, cache.get(key, partial(_as_is, result))
             else:
                 # It may have been dropped since: then it is computed again, here.
-                yield (
-                    positions,
-                    cache.get(key, lambda view=view: task(view, *arguments)),
-                )
+                yield positions, cache.get(key, partial(task, view, *arguments))
+
+
+def _as_is(result: Any) -> Any:
+    return result
 
 
 def _run(task: Callable, calls: Iterable[tuple], n_jobs: int | None) -> Iterator:

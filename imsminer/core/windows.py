@@ -57,6 +57,7 @@ class WindowReader:
 
     @cached_property
     def _cell_guide(self) -> Any:
+        assert self.cells is not None
         return build_guide(self.cells)
 
     def __getstate__(self) -> dict:

@@ -291,8 +291,8 @@ class ImzMLWriter:
                 f"{(n, mz.size)}: one row a pixel, one column an m/z."
             )
             raise ValueError(message)
-        if mz is self._mz:
-            return mz
+        if self._mz is not None and mz is self._mz:
+            return self._mz
         check_mz(mz, np.array([0, mz.size]))
         if self._facts.mode != "continuous":
             return mz
@@ -330,9 +330,9 @@ class ImzMLWriter:
         bounds = indptr.tolist()
         stored = mz.astype(self._mz_dtype)
         if self._facts.compression is None:
-            views = (memoryview(stored).cast("B"), memoryview(intensity).cast("B"))
+            views = (stored.data.cast("B"), intensity.data.cast("B"))
             steps = (stored.itemsize, intensity.itemsize)
-            parts = [
+            parts: list[Any] = [
                 view[start * step : stop * step]
                 for start, stop in itertools.pairwise(bounds)
                 for view, step in zip(views, steps, strict=True)
