@@ -19,8 +19,13 @@ COLUMNS = ("mz", "left", "right", "height", "snr", "fwhm", "frequency", "bin")
 PROMINENCE = 0.5
 #: … and by this share of its own height, which rounding alone does not reach.
 RELATIVE_PROMINENCE = 1e-3
+#: … and by this share of it when the noise of counting single ions is added.
+COUNTING = 0.15
 #: Maxima closer than this share of the usual FWHM are one peak.
 MERGE = 0.8
+#: Centroids scatter less than their profiles are wide. Up to this many of their usual
+#: FWHM apart, the lower of two maxima must rise by this many standard deviations.
+CLOSE, CERTAIN = 2.5, 5.0
 #: Bounds in FWHM: no closer to the apex (± 2 sd of a Gaussian) and no farther.
 CLOSEST, FARTHEST = 0.85, 2.0
 #: Bounds end where the signal is lost in the noise, or falls to this share.
@@ -38,8 +43,8 @@ def apex_positions(
     min_points: int,
     shot: float = 0.0,
     closed: bool = False,
-) -> np.ndarray:
-    """Return the bins of the local maxima that count as peaks.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the bins of the local maxima that count as peaks, and which are certain.
 
     Parameters
     ----------
@@ -56,23 +61,27 @@ def apex_positions(
 
     Returns
     -------
-    ndarray of int64
+    apexes : ndarray of int64, shape (n_peaks,)
+    certain : ndarray of bool, shape (n_peaks,)
+        Whether the peak rises clearly above its valleys, beyond the noise of counting.
     """
     net = reference - level
     if closed:
         net, noise = np.pad(net, 1), np.pad(noise, 1, mode="edge")
     if net.size < 3:
-        return np.zeros(0, np.int64)
+        return np.zeros(0, np.int64), np.zeros(0, bool)
     top = net.max()
     height = np.maximum(loq * noise, np.finfo(np.float64).eps * max(top, 0.0))
     above = np.maximum(net, 0.0)
-    prominence = PROMINENCE * loq * np.sqrt(noise**2 + shot * above)
-    prominence = np.maximum(prominence, RELATIVE_PROMINENCE * above)
-    apexes, _ = find_peaks(
+    counted = np.sqrt(noise**2 + shot * above)
+    prominence = np.maximum(PROMINENCE * loq * noise, RELATIVE_PROMINENCE * above)
+    prominence = np.maximum(prominence, COUNTING * loq * counted)
+    apexes, found = find_peaks(
         net, height=height, distance=max(min_points, 1), prominence=prominence
     )
-    apexes = apexes[net[apexes] > 0]
-    return apexes - 1 if closed else apexes
+    certain = found["prominences"] >= CERTAIN * counted[apexes]
+    positive = net[apexes] > 0
+    return apexes[positive] - int(closed), certain[positive]
 
 
 def peak_table(
@@ -82,6 +91,7 @@ def peak_table(
     frequency: np.ndarray,
     mz: np.ndarray,
     apexes: np.ndarray,
+    certain: np.ndarray,
     *,
     rel_height: float | None = None,
     centroided: bool = False,
@@ -96,6 +106,8 @@ def peak_table(
         Centres of the bins.
     apexes : ndarray of int, shape (n_peaks,)
         Bins of the maxima, increasing.
+    certain : ndarray of bool, shape (n_peaks,)
+        Whether they rise clearly above their valleys.
     rel_height : float or None
         Bounds where the peak has fallen by this share of its height; where it is lost
         in the noise when `None`.
@@ -111,10 +123,13 @@ def peak_table(
     padded = np.pad(net, 1)
     while True:
         half = _half_widths(padded, mz, apexes)
-        kept = _merge(mz[apexes], net[apexes], half.usual)
+        reach = np.full(apexes.size, MERGE) * half.usual
+        if centroided:
+            reach = np.where(certain, reach, CLOSE * half.usual)
+        kept = _merge(mz[apexes], net[apexes], reach)
         if kept.all():
             break
-        apexes = apexes[kept]
+        apexes, certain = apexes[kept], certain[kept]
     if rel_height is None:
         target = np.maximum(np.minimum(noise[apexes], net[apexes] / 2), 0.0)
         target = np.maximum(target, TAIL * net[apexes])
@@ -234,14 +249,16 @@ def _usual_width(mz: np.ndarray, fwhm: np.ndarray) -> np.ndarray:
     return np.exp(intercept + slope * np.log(np.where(mz > 0, mz, 1.0)))
 
 
-def _merge(mz: np.ndarray, height: np.ndarray, usual: np.ndarray) -> np.ndarray:
-    """Mark the peaks that are not within a FWHM of a higher one."""
+def _merge(mz: np.ndarray, height: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """Mark the peaks that have no higher one within their reach."""
     kept = np.ones(mz.size, bool)
+    farthest = reach.max(initial=0.0)
     for i in np.argsort(-height, kind="stable"):
         if not kept[i]:
             continue
-        low, high = np.searchsorted(mz, mz[i] + MERGE * usual[i] * np.array([-1, 1]))
-        kept[low:high] = False
+        low, high = np.searchsorted(mz, (mz[i] - farthest, mz[i] + farthest))
+        near = slice(int(low), int(high))
+        kept[near] &= np.abs(mz[near] - mz[i]) >= reach[near]
         kept[i] = True
     return kept
 

@@ -19,6 +19,8 @@ UNSTABLE = 0.03
 #: counted at this height, whatever the `loq` is.
 BANDWIDTH_LOQ = 10.0
 MAX_DOUBLINGS = 8
+#: Where a typical bin is empty in most pixels, so many of them must agree on a peak.
+LEAST_PIXELS = 5
 
 
 @dataclass(frozen=True)
@@ -66,14 +68,18 @@ def search(
     """Return the table of peaks and the noise of the reference that was searched."""
     mean, frequency = references.mean, references.frequency
     filled = frequency > 0
-    event, empty = 0.0, 0.0
+    event, rate, empty = 0.0, 0.0, 0.0
     if filled.any():
-        event = max(float(np.median(mean[filled] / frequency[filled])), 0.0)
+        # What one pixel with a typical value adds to the mean; how many of them fall
+        # into a bin without a peak, from the share of bins that got none; and how the
+        # variance grows with height where only some of the pixels have a value.
+        typical = float(np.median(mean[filled] / frequency[filled]))
+        event = max(typical, 0.0) / references.n_pixels
+        rate = min(-np.log(max(1.0 - filled.mean(), 1e-9)), 1.0)
         empty = 1.0 - float(np.median(frequency[filled]))
-    # What a single pixel with a typical value adds to the mean, and how the variance
-    # grows with height where only some of the pixels have a value.
-    step = event / references.n_pixels
-    spectra = {"mean": (mean, step, step * empty), "max": (references.maximum, 0, 0)}
+    floor = event * np.sqrt(rate)
+    shot = event * empty if empty > 0.5 else 0.0
+    spectra = {"mean": (mean, floor, shot), "max": (references.maximum, 0.0, 0.0)}
     first, *others = settings.reference.split("+")
     peaks, noise = _search_one(references, *spectra[first], settings)
     for name in others:
@@ -116,9 +122,9 @@ def _search_smoothed(
     """Search a spectrum after smoothing by a Gaussian of this many bins (sd)."""
     if width > 0:
         spectrum = gaussian_filter1d(spectrum, width, mode="constant")
-        # Height of the kernel, and of its square.
-        floor = floor / (np.sqrt(2 * np.pi) * width)
-        shot = shot / (2 * np.sqrt(np.pi) * width)
+        # The sum of the kernel's squares is what is left of a variance.
+        left = 1 / (2 * np.sqrt(np.pi) * width)
+        floor, shot = floor * np.sqrt(left), shot * left
     level = background_level(spectrum, settings.z_threshold)
     noise: float | np.ndarray
     if isinstance(settings.noise, str):
@@ -138,7 +144,7 @@ def _search_smoothed(
     else:
         noise = range_noise(spectrum, references.mz, *map(float, settings.noise))
     along = np.broadcast_to(noise, spectrum.shape)
-    apexes = apex_positions(
+    apexes, certain = apex_positions(
         spectrum,
         level,
         along,
@@ -154,9 +160,14 @@ def _search_smoothed(
         references.frequency,
         references.mz,
         apexes,
+        certain,
         rel_height=settings.rel_height,
         centroided=references.centroided,
     )
+    if shot > 0:
+        seen = np.rint(peaks["frequency"] * references.n_pixels)
+        least = min(LEAST_PIXELS, references.n_pixels / 2)
+        peaks = peaks[seen >= least].reset_index(drop=True)
     return peaks, noise
 
 
