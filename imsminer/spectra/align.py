@@ -209,7 +209,8 @@ class MassAligner(SameColumns, SpectraTransformer):
             self.reference_ = self._in_namespace(np.empty(0))
             nothing = np.zeros((len(_runs_of(values)), 0))
             self.report_ = self._report(None, nothing, nothing, values)
-            self.runs_ = pd.DataFrame()
+            names = tuple(dict.fromkeys(_runs_of(values)))
+            self.runs_ = self._run_table(names, None, isinstance(values, Spectra))
             return self
         model = MassModel.around(
             reference,
@@ -358,7 +359,8 @@ class MassAligner(SameColumns, SpectraTransformer):
             [self._judge(*pair) for pair in zip(names, fits, strict=True)]
         )
         everyone = bool(applied[0]) if len(fits) == 1 else self._judge(None, pooled)
-        self.runs_ = self._run_table(names, fits, applied, model)
+        self.runs_ = self._run_table(names, fits, model.ppm)
+        self.runs_["aligned"] = applied
         every = [*fits, pooled]
         return replace(
             model,
@@ -393,25 +395,20 @@ class MassAligner(SameColumns, SpectraTransformer):
         return False
 
     def _run_table(
-        self,
-        names: tuple[str, ...],
-        fits: list[RunFit],
-        applied: np.ndarray,
-        model: MassModel,
+        self, names: tuple[str, ...], fits: list[RunFit] | None, ppm: bool
     ) -> pd.DataFrame:
-        unit = "ppm" if model.ppm else "points"
-        return pd.DataFrame(
-            {
-                f"shift_{unit}": [fit.prior[0] for fit in fits],
-                f"stretch_{unit}": [fit.prior[1] for fit in fits],
-                f"spread_{unit}": [fit.precision[0] ** -0.5 for fit in fits],
-                f"before_{unit}": [fit.before for fit in fits],
-                f"after_{unit}": [fit.after for fit in fits],
-                "gain": [fit.gain for fit in fits],
-                "aligned": applied,
-            },
+        unit = "ppm" if ppm else "points"
+        columns = ["shift", "stretch", "spread", "before", "after"]
+        values = np.full((len(names), 6), np.nan)
+        for row, fit in zip(values, fits or [], strict=False):
+            spread = fit.precision[0] ** -0.5
+            row[:] = (*fit.prior, spread, fit.before, fit.after, fit.gain)
+        table = pd.DataFrame(
+            values,
             index=pd.Index(names, name="run"),
+            columns=[*(f"{name}_{unit}" for name in columns), "gain"],
         )
+        return table.assign(n_accepted=0, aligned=False)
 
     def _report(
         self,

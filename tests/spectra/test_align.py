@@ -335,6 +335,7 @@ def test_too_few_references():
     with pytest.warns(UserWarning, match="3 reference peaks were found"):
         aligner = MassAligner(reference=PEAKS[:3]).fit(spectra)
     assert aligner.reference_.size == 0
+    assert aligner.runs_["aligned"].tolist() == [False]
     assert aligner.transform(spectra) is spectra
     assert not aligner.report_["accepted"].any()
     assert not aligner.report(spectra[:2])["accepted"].any()

@@ -247,7 +247,7 @@ def test_centroids_are_refused():
     spectra = Spectra.from_arrays(
         np.ones((2, 30)), np.linspace(100, 200, 30), profile=False, run="spots"
     )
-    with pytest.raises(ValueError, match="'spots' hold centroid spectra"):
+    with pytest.raises(ValueError, match="centroid spectra in 'spots'"):
         BaselineSubtractor().fit(spectra)
     study = concatenate([dense(), spectra])
     with pytest.raises(ValueError, match="centroiding has already removed"):
