@@ -1,5 +1,6 @@
 """Mean images of ions that are found in the same places."""
 
+import numpy as np
 from sklearn.pipeline import make_pipeline
 
 from imsminer import (
@@ -15,9 +16,13 @@ from imsminer.datasets import load_kidney
 pipe = make_pipeline(TICNormalizer(), PeakPicker(), PeakIntegrator())
 features = pipe.fit_transform(ImzMLReader(load_kidney()))
 clusterer = ImageClusterer(n_clusters=6, random_state=0).fit(features)
+
+# Titles name the first three ions of a cluster: here, the highest.
+peaks = pipe["peakpicker"].peaks_
+highest = np.argsort(-peaks["height"].to_numpy())
 plots.cluster_images(
     clusterer.transform(features),
     features,
-    clusterer.labels_,
-    mz=pipe["peakpicker"].peaks_["mz"],
+    clusterer.labels_[highest],
+    mz=peaks["mz"].to_numpy()[highest],
 )

@@ -96,6 +96,8 @@ def write_pictures(results: Results, folder: Path) -> None:
     picker, segmenter, clusterer = steps["pick"], steps["segment"], steps["cluster"]
     size = {"pixel_size": results.pixel_size}
     order = np.argsort(-peaks["moran"].to_numpy(), kind="stable")[:N_IMAGES]
+    # Titles of clusters name their first ions: the highest.
+    highest = np.argsort(-peaks["height"].to_numpy(), kind="stable")
     pictures = {
         "mean_spectrum": mean_spectrum(
             picker.axis_.centers, picker.reference_spectrum_, peaks
@@ -106,7 +108,11 @@ def write_pictures(results: Results, folder: Path) -> None:
             segmenter.segment_profiles_, peaks["mz"].to_numpy()
         ),
         "cluster_images": cluster_images(
-            clusterer.transform(features), features, clusterer.labels_, **size
+            clusterer.transform(features),
+            features,
+            clusterer.labels_[highest],
+            mz=peaks["mz"].to_numpy()[highest],
+            **size,
         ),
     }
     for name, axes in pictures.items():
