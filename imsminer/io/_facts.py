@@ -220,8 +220,7 @@ def _pixel_size(header: Header, oddities: dict[str, str]) -> tuple[float, float]
             sizes.append((x, y))
     if not sizes:
         oddities["pixel_size"] = (
-            "the file gives no usable pixel size; lengths are in pixels, and scale "
-            "bars are not drawn."
+            "the file gives no usable pixel size; lengths and scale bars are in pixels."
         )
         return np.nan, np.nan
     if len(set(sizes)) > 1:
