@@ -9,17 +9,23 @@ import functools
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr, pdtrc
+from scipy.special import gammaln, ndtr, ndtri, pdtrc, xlogy
 
 from imsminer.datasets._shapes import Analyser
 
-__all__ = ["Noise"]
+__all__ = ["Noise", "QuantileTable"]
 
 # Poisson counts are summed one by one up to this mean, and are normal above it.
 LARGE_MEAN = 25.0
 NODES = 200
 # Levels of the baseline for which it is tabulated what a signal adds.
 LEVELS = 16
+# Distributions of samples are tabulated up to this number of ions, at levels that are
+# even in its square root, by normal scores.
+HIGHEST = 40
+N_LEVELS = 80
+Z_REACH = 6.5
+N_SCORES = 521
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,37 @@ class Noise:
             share *= mean / (k + 1)
         return first, second - first**2
 
+    def quantiles(self) -> "QuantileTable":
+        """Tabulate the distribution of samples, before cutting, by normal scores."""
+        highest = HIGHEST * self.gain
+        levels = highest * (np.arange(N_LEVELS + 1) / N_LEVELS) ** 2
+        z = np.linspace(-Z_REACH, Z_REACH, N_SCORES)
+        if self.gain == 0 or self.sd == 0:
+            # Such noise is drawn directly.
+            return QuantileTable(levels, z, np.zeros((2, 2)))
+        counts = np.arange(HIGHEST + 10 * int(np.sqrt(HIGHEST)) + 1)
+        share = np.exp(
+            xlogy(counts, levels[:, np.newaxis] / self.gain)
+            - levels[:, np.newaxis] / self.gain
+            - gammaln(counts + 1)
+        )
+        reach = (Z_REACH + 0.5) * self.sd
+        step = min(self.sd / 20, self.gain / 20)
+        x = np.arange(-reach, self.gain * counts[-1] + reach, step)
+        shift = self.gain * counts[:, np.newaxis]
+        # From the nearer end, so that small probabilities keep their digits.
+        below = share @ ndtr((x - shift) / self.sd)
+        above = share @ ndtr((shift - x) / self.sd)
+        table = np.empty((levels.size, z.size))
+        for level in range(levels.size):
+            score = np.where(
+                below[level] < 0.5,
+                ndtri(np.maximum(below[level], 1e-300)),
+                -ndtri(np.maximum(above[level], 1e-300)),
+            )
+            table[level] = np.interp(z, np.maximum.accumulate(score), x)
+        return QuantileTable(levels, z, table)
+
     def background(self, grid: np.ndarray, analyser: Analyser):
         """Mean and variance of samples away from all peaks, per spectrum.
 
@@ -155,6 +192,43 @@ class Noise:
         nodes, values = _visible_table(self, float(self.base(level)))
         beyond = np.maximum(signal - nodes[-1], 0.0)
         return np.interp(signal, nodes, values) + beyond
+
+
+@dataclass(frozen=True)
+class QuantileTable:
+    """Noisy samples at each level (row) and normal score (column)."""
+
+    levels: np.ndarray
+    scores: np.ndarray
+    values: np.ndarray
+
+    def place(self, base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the level below each baseline, and the share of the level above."""
+        level = np.searchsorted(self.levels, base, side="right") - 1
+        level = np.clip(level, 0, self.levels.size - 2)
+        lower, upper = self.levels[level], self.levels[level + 1]
+        if self.levels[-1] == 0:
+            return level, np.zeros_like(base)
+        return level, (base - lower) / (upper - lower)
+
+    def skip(self, base: np.ndarray, noise: Noise) -> np.ndarray:
+        """Return how many of 65,536 normal quantiles stay below the threshold."""
+        threshold = noise.threshold
+        if threshold <= 0 or self.values.shape[0] == 2:
+            return np.zeros(base.size, dtype=np.int64)
+        nodes = np.linspace(base.min(), base.max(), NODES) if base.size else base
+        level, weight = self.place(nodes)
+        score = np.empty(nodes.size)
+        for k in range(nodes.size):
+            row = (1 - weight[k]) * self.values[level[k]]
+            row = row + weight[k] * self.values[level[k] + 1]
+            score[k] = self.scores[max(np.searchsorted(row, threshold) - 1, 0)]
+        normal = nodes >= self.levels[-1]
+        spread = np.sqrt(noise.sd**2 + noise.gain * nodes[normal])
+        score[normal] = (threshold - nodes[normal]) / spread
+        # Rounded down twice: a quantile too many would be lost, one too few costs time.
+        found = np.interp(base, nodes, score) - 2 * (self.scores[1] - self.scores[0])
+        return np.maximum(np.floor(65536 * ndtr(found)) - 2, 0).astype(np.int64)
 
 
 @functools.lru_cache(maxsize=64)

@@ -109,17 +109,23 @@ def draw_mz(
 ) -> np.ndarray:
     """Draw m/z with the mass defects of lipids, at least 4 FWHM apart, increasing."""
     found = np.empty(0)
-    for _ in range(200):
+    for _ in range(30):
         nominal = rng.integers(math.ceil(low), math.floor(high) + 1, 4 * n)
-        new = nominal * 1.0005 + 0.00035 * nominal * rng.standard_normal(4 * n) * 0.3
+        new = nominal * (1.0005 + 0.0001 * rng.standard_normal(nominal.size))
         margin = 10 * analyser.fwhm(new)
-        new = new[(new > low + margin) & (new < high - margin)]
-        for value in new:
-            apart = 4 * float(analyser.fwhm(value))
-            if found.size < n and (np.abs(found - value) > apart).all():
-                found = np.append(found, value)
+        new = np.sort(new[(new > low + margin) & (new < high - margin)])
+        # Drop what is close to a smaller one, then what is close to those found.
+        apart = 4 * analyser.fwhm(new)
+        new, apart = (v[np.diff(new, prepend=-np.inf) > apart] for v in (new, apart))
+        if found.size and new.size:
+            after = np.searchsorted(found, new)
+            below = new - found[np.maximum(after - 1, 0)]
+            above = found[np.minimum(after, found.size - 1)] - new
+            new = new[(np.abs(below) > apart) & (np.abs(above) > apart)]
+        chosen = rng.permutation(new)[: n - found.size]
+        found = np.sort(np.concatenate([found, chosen]))
         if found.size == n:
-            return np.sort(found)
+            return found
     message = (
         f"make_ims: {n} peaks do not fit between m/z {low:g} and {high:g} with 4 FWHM "
         "between them. Use fewer peaks, a wider mz_range or a higher resolving_power."

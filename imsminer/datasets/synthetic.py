@@ -31,7 +31,7 @@ from imsminer.io.writer import ImzMLWriter
 __all__ = ["make_ims"]
 
 # Pixels on which heights are fitted to the S/N that is asked for.
-FIT_PIXELS = 500
+FIT_PIXELS = 200
 # Bytes of simulated spectra that wait for being written.
 CHUNK_BYTES = 32 << 20
 
@@ -195,7 +195,7 @@ def make_ims(
     ...         f"{folder}/run.imzML", shape=(3, 4), n_peaks=5, mz_range=(700, 720)
     ...     )
     ...     ImzMLReader(truth.path).shape[0], truth.areas.shape
-    (12, (12, 11))
+    (12, (12, 17))
     """
     path = Path(path)
     options = checked_options(dict(locals()))
@@ -344,7 +344,7 @@ def _heights_for_snr(
         lower, upper = np.log(wanted) - 1, np.log(wanted) + 1
         while noise.visible(np.exp(upper) * column, mz[j]).mean() < wanted:
             upper += 1
-        for _ in range(40):
+        for _ in range(25):
             middle = 0.5 * (lower + upper)
             seen = noise.visible(np.exp(middle) * column, mz[j]).mean()
             lower, upper = (middle, upper) if seen < wanted else (lower, middle)
@@ -415,8 +415,9 @@ def _spectra(truth: Truth, chunk_bytes: int):
         samples = sigma * np.sqrt(2 * np.pi) / law.spacing(mz)
         member = truth._entries[1]
         order = np.argsort(member, kind="stable")
+        order = order[member[order] >= 0]
         bounds = np.flatnonzero(np.diff(member[order], prepend=-1))
-        groups = (np.append(bounds, mz.size), order)
+        groups = (np.append(bounds, order.size), order)
         span = np.array([noise.low, noise.high])
 
         def simulate(rows, room):
@@ -432,7 +433,10 @@ def _spectra(truth: Truth, chunk_bytes: int):
         return
     grid = truth.axis
     base = noise.base(grid)
-    none = np.exp(-base / noise.gain) if noise.gain > 0 else np.ones(grid.size)
+    quantiles = noise.quantiles()
+    background = (base, *quantiles.place(base), quantiles.skip(base, noise))
+    first, step = quantiles.scores[0], quantiles.scores[1] - quantiles.scores[0]
+    tables = (table, quantiles.values, first, 1 / step, float(quantiles.levels[-1]))
     margin = kernels.REACH * sigma
     margin += 1e-6 * mz * (np.abs(shifts).sum(axis=1).max() if len(shifts) else 0.0)
     ions = (
@@ -443,8 +447,8 @@ def _spectra(truth: Truth, chunk_bytes: int):
 
     def common(rows):
         return (
-            noise.threshold, seed, rows, grid, base, none, ions, width, shifts[rows],
-            truth.heights[rows], noise_row, table,
+            noise.threshold, seed, rows, grid, background, ions, width, shifts[rows],
+            truth.heights[rows], noise_row, tables,
         )  # fmt: skip
 
     if truth.spectrum_type == "sparse" and truth.mode == "processed":

@@ -156,10 +156,7 @@ class Truth:
         ndarray of float64, shape (n_pixels, n_entries)
         """
         table, member = self._entries
-        sums = np.zeros((self.n_pixels, len(table)))
-        areas = self.areas
-        for ion, entry in enumerate(member):
-            sums[:, entry] += areas[:, ion]
+        sums = _sum_members(self.areas, member, len(table))
         return sums[:, table["snr"].to_numpy() >= min_snr]
 
     def score(self, mz: Any, min_snr: float = 0.0) -> dict[str, float]:
@@ -260,14 +257,15 @@ class Truth:
         mz, height = mz[keep], height[keep]
         ions = self.peaks["mz"].to_numpy()
         middle = 0.5 * (mz[1:] + mz[:-1])
-        member = np.searchsorted(middle, ions)
+        # Ions that occur nowhere belong to none.
+        member = np.where(self.heights.any(axis=0), np.searchsorted(middle, ions), -1)
         table = pd.DataFrame(
             {
                 "mz": mz,
                 "height": height,
                 "fwhm": law.fwhm(mz),
                 "snr": self._snr(mz, height, member),
-                "n_ions": np.bincount(member, minlength=mz.size),
+                "n_ions": np.bincount(member[member >= 0], minlength=mz.size),
             }
         )
         return table.rename_axis("entry"), member
@@ -276,10 +274,7 @@ class Truth:
         """S/N of the apices, with what the threshold takes from them."""
         sd = np.interp(mz, self.axis, self.noise_sd)
         shares = np.ones(mz.size)
-        heights = self.heights
-        sums = np.zeros((self.n_pixels, mz.size))
-        for ion, entry in enumerate(member):
-            sums[:, entry] += heights[:, ion]
+        sums = _sum_members(self.heights, member, mz.size)
         for entry in range(mz.size):
             column = sums[:, entry]
             if column.any():
@@ -287,6 +282,15 @@ class Truth:
                 shares[entry] = seen / column.mean()
         with np.errstate(divide="ignore"):
             return np.where(sd > 0, height * shares / sd, np.inf)
+
+
+def _sum_members(values: np.ndarray, member: np.ndarray, n: int) -> np.ndarray:
+    """Add up the columns that belong to the same entry."""
+    sums = np.zeros((len(values), n))
+    for column, entry in enumerate(member):
+        if entry >= 0:
+            sums[:, entry] += values[:, column]
+    return sums
 
 
 def _refine(grid: np.ndarray, profile: np.ndarray, apex: np.ndarray):

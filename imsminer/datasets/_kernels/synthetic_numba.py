@@ -50,18 +50,29 @@ def _uniform(state):
 
 
 @njit(nogil=True, cache=True)
-def _normal(state, table):
-    """Draw a normal number: 65,536 quantiles, the two outermost by Marsaglia's tail."""
-    k = np.int64(_word(state) >> _S48)
-    if 0 < k < 65535:
-        return table[k]
+def _tail(bits, state, table):
+    """Draw a normal number beyond the outermost quantiles (Marsaglia's method).
+
+    It has a stream of its own, which starts from `bits`, so that skipping the draw
+    leaves what follows as it is.
+    """
+    own = state[1:]
+    own[0] = bits
     edge = -0.5 * (table[0] + table[1])
     while True:
-        x = -np.log(_uniform(state)) / edge
-        y = -np.log(_uniform(state))
+        x = -np.log(_uniform(own)) / edge
+        y = -np.log(_uniform(own))
         if 2.0 * y > x * x:
             break
-    return edge + x if k else -edge - x
+    return edge + x if bits >> _S48 else -edge - x
+
+
+@njit(nogil=True, cache=True)
+def _normal(state, table):
+    """Draw a normal number: one of 65,536 quantiles, or from the tail beyond."""
+    bits = _word(state)
+    word = np.int64(bits >> _S48)
+    return table[word] if 0 < word < 65535 else _tail(bits, state, table)
 
 
 @njit(nogil=True, cache=True)
@@ -116,13 +127,70 @@ def _chemistry(signal, grid, width, chemistry, state, table):
 
 
 @njit(nogil=True, cache=True)
-def _one(signal, grid, base, none, ions, width, shift, heights, noise, state, table):
+def _stored(z, level, weight, quantiles, z_first, z_scale):
+    """Look up a noisy sample: the z-th normal score of its distribution."""
+    place = min(max((z - z_first) * z_scale, 0.0), quantiles.shape[1] - 1.001)
+    k = np.int64(place)
+    part = place - k
+    lower, upper = quantiles[level], quantiles[level + 1]
+    a = lower[k] + part * (lower[k + 1] - lower[k])
+    b = upper[k] + part * (upper[k + 1] - upper[k])
+    return a + weight * (b - a)
+
+
+@njit(nogil=True, cache=True)
+def _disturb(signal, background, noise, tables, state):
+    """Replace signal by noisy samples.
+
+    background : (base, level, weight, skip), for each sample the baseline, its place
+    among the levels of the quantile table, and the number of normal quantiles that
+    stay below the threshold there.
+    tables : (quantiles of normal numbers, quantiles of noisy samples at each level,
+    first normal score, scores per unit, highest level).
+    """
+    base, level, weight, skip = background
+    gain, sd = noise[0], noise[1]
+    normals, quantiles, z_first, z_scale, highest = tables
+    n_levels = quantiles.shape[0] - 1
+    both = gain > 0.0 and sd > 0.0
+    for k in range(signal.size):
+        value = signal[k]
+        untouched = value == 0.0
+        value += base[k]
+        if both:
+            bits = _word(state)
+            word = np.int64(bits >> _S48)
+            if untouched and word < skip[k]:
+                signal[k] = 0.0
+                continue
+            z = normals[word] if 0 < word < 65535 else _tail(bits, state, normals)
+            if value >= highest:
+                value += np.sqrt(sd * sd + gain * value) * z
+            elif untouched:
+                value = _stored(z, level[k], weight[k], quantiles, z_first, z_scale)
+            else:
+                root = n_levels * np.sqrt(value / highest)
+                which = min(np.int64(root), n_levels - 1)
+                low = highest * (which / n_levels) ** 2
+                high = highest * ((which + 1) / n_levels) ** 2
+                share = (value - low) / (high - low)
+                value = _stored(z, which, share, quantiles, z_first, z_scale)
+        elif gain > 0.0:
+            if value > 0.0:
+                mean = value / gain
+                value = gain * _poisson(mean, np.exp(-mean), state, normals)
+        elif sd > 0.0:
+            value += sd * _normal(state, normals)
+        signal[k] = max(value, 0.0)
+
+
+@njit(nogil=True, cache=True)
+def _one(signal, grid, background, ions, width, shift, heights, noise, tables, state):
     """Simulate one pixel into `signal`.
 
     ions : (mz, sigma, lever, first, last); noise : (gain, sd, chemical count, height).
     """
     mz, sigma, lever, first, last = ions
-    gain, sd = noise[0], noise[1]
     signal[:] = 0.0
     for j in range(mz.size):
         if heights[j] > 0.0:
@@ -130,33 +198,22 @@ def _one(signal, grid, base, none, ions, width, shift, heights, noise, state, ta
             a, b = first[j], last[j]
             _add(signal[a:b], grid[a:b], center, sigma[j], heights[j])
     if noise[2] > 0.0:
-        _chemistry(signal, grid, width, noise[2:], state, table)
-    for k in range(signal.size):
-        value = signal[k] + base[k]
-        if gain > 0.0:
-            mean = value / gain
-            if signal[k] == 0.0:
-                zero = none[k]
-            else:
-                zero = np.exp(-mean)
-            value = gain * _poisson(mean, zero, state, table) if mean > 0.0 else 0.0
-        if sd > 0.0:
-            value = max(0.0, value + sd * _normal(state, table))
-        signal[k] = value
+        _chemistry(signal, grid, width, noise[2:], state, tables[0])
+    _disturb(signal, background, noise, tables, state)
 
 
 @njit(nogil=True, cache=True)
 def simulate_dense(
-    out, threshold, seed, pixels, grid, base, none, ions, width, shifts, heights,
-    noise, table,
+    out, threshold, seed, pixels, grid, background, ions, width, shifts, heights,
+    noise, tables,
 ):  # fmt: skip
     """Fill one row of `out` for each pixel, with 0 where below the threshold."""
-    state = np.zeros(1, np.uint64)
+    state = np.zeros(2, np.uint64)
     signal = np.zeros(grid.size)
     for i in range(pixels.size):
         _seed(state, seed, pixels[i])
-        _one(signal, grid, base, none, ions, width, shifts[i], heights[i], noise,
-             state, table)  # fmt: skip
+        _one(signal, grid, background, ions, width, shifts[i], heights[i], noise,
+             tables, state)  # fmt: skip
         row = out[i]
         for k in range(signal.size):
             row[k] = signal[k] if signal[k] >= threshold else 0.0
@@ -164,17 +221,17 @@ def simulate_dense(
 
 @njit(nogil=True, cache=True)
 def simulate_sparse(
-    index, intensity, indptr, threshold, seed, pixels, grid, base, none, ions, width,
-    shifts, heights, noise, table,
+    index, intensity, indptr, threshold, seed, pixels, grid, background, ions, width,
+    shifts, heights, noise, tables,
 ):  # fmt: skip
     """Store what is not below the threshold; return how many pixels found room."""
-    state = np.zeros(1, np.uint64)
+    state = np.zeros(2, np.uint64)
     signal = np.zeros(grid.size)
     filled = 0
     for i in range(pixels.size):
         _seed(state, seed, pixels[i])
-        _one(signal, grid, base, none, ions, width, shifts[i], heights[i], noise,
-             state, table)  # fmt: skip
+        _one(signal, grid, background, ions, width, shifts[i], heights[i], noise,
+             tables, state)  # fmt: skip
         for k in range(signal.size):
             if signal[k] >= threshold and signal[k] > 0.0:
                 if filled == index.size:
@@ -200,7 +257,7 @@ def simulate_centroids(
     bounds, order = groups
     ion_mz, sigma, lever, samples = ions
     gain, sd, count, height = noise[0], noise[1], noise[2], noise[3]
-    state = np.zeros(1, np.uint64)
+    state = np.zeros(2, np.uint64)
     found_mz = np.empty(bounds.size + np.int64(2 * count) + 1000)
     found = np.empty(found_mz.size)
     filled = 0
