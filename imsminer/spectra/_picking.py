@@ -95,6 +95,7 @@ def peak_table(
     *,
     rel_height: float | None = None,
     centroided: bool = False,
+    resolution: float = 0.0,
 ) -> pd.DataFrame:
     """Measure peaks at `apexes`; those within one FWHM of a higher one are left out.
 
@@ -113,6 +114,8 @@ def peak_table(
         in the noise when `None`.
     centroided : bool
         Whether the spectra are centroids, whose peaks have no shape.
+    resolution : float
+        Smallest distance of two peaks, as a part of their m/z.
 
     Returns
     -------
@@ -126,6 +129,7 @@ def peak_table(
         reach = np.full(apexes.size, MERGE) * half.usual
         if centroided:
             reach = np.where(certain, reach, CLOSE * half.usual)
+            reach = np.maximum(reach, resolution * mz[apexes])
         kept = _merge(mz[apexes], net[apexes], reach)
         if kept.all():
             break

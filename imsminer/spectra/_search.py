@@ -8,10 +8,13 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter1d
 
+from imsminer.core._grid import sample_spectra
+from imsminer.core.cache import cache
+from imsminer.core.spectra import Spectra
 from imsminer.spectra._noise import background_level, estimate_noise, range_noise
 from imsminer.spectra._picking import apex_positions, peak_table
 
-__all__ = ["References", "SearchSettings", "search"]
+__all__ = ["References", "SearchSettings", "centroid_resolution", "search"]
 
 #: Centroids of weak ions scatter over many bins, and their reference falls apart. It is
 #: smoothed until doubling the width changes the number of peaks by no more than this,
@@ -19,8 +22,13 @@ UNSTABLE = 0.03
 #: counted at this height, whatever the `loq` is.
 BANDWIDTH_LOQ = 10.0
 MAX_DOUBLINGS = 8
+#: Two ions of the reference are apart by this share of the distance at which spectra
+#: still tell ions apart; closer ones share a centroid that moves between them.
+RESOLVED = 0.9
+#: That distance is exceeded by all but this share of neighbouring centroids.
+CLOSEST_GAPS = 0.005
 #: Where a typical bin is empty in most pixels, so many of them must agree on a peak.
-LEAST_PIXELS = 5
+LEAST_PIXELS = 4
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,8 @@ class References:
         Number of pixels.
     centroided : bool
         Whether the spectra are centroids.
+    resolution : float
+        Distance of the closest centroids of one spectrum, as a part of their m/z.
     """
 
     mean: np.ndarray
@@ -47,6 +57,7 @@ class References:
     mz: np.ndarray
     n_pixels: int
     centroided: bool
+    resolution: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -60,6 +71,24 @@ class SearchSettings:
     loq: float
     min_points: int
     rel_height: float | None
+
+
+def centroid_resolution(spectra: Spectra) -> float:
+    """Return the distance at which spectra tell centroids apart, as a part of m/z.
+
+    That is the lower end of the distances between neighbours in at most 10 spectra of
+    the source, which are read once; 0 when none has two centroids.
+    """
+
+    def measure() -> float:
+        gaps = [np.zeros(0)]
+        for mz, intensity in sample_spectra(spectra.source):
+            mz = mz[intensity > 0]
+            gaps.append(np.diff(mz) / mz[1:])
+        all_gaps = np.concatenate(gaps)
+        return float(np.quantile(all_gaps, CLOSEST_GAPS)) if all_gaps.size else 0.0
+
+    return cache.get(("centroid resolution", spectra.source.identity), measure)
 
 
 def search(
@@ -163,6 +192,7 @@ def _search_smoothed(
         certain,
         rel_height=settings.rel_height,
         centroided=references.centroided,
+        resolution=RESOLVED * references.resolution,
     )
     if shot > 0:
         seen = np.rint(peaks["frequency"] * references.n_pixels)

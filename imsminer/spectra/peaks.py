@@ -25,7 +25,12 @@ from imsminer.core.estimator import SpectraTransformer
 from imsminer.core.peaktable import feature_names
 from imsminer.core.spectra import Spectra
 from imsminer.spectra._noise import ESTIMATORS
-from imsminer.spectra._search import References, SearchSettings, search
+from imsminer.spectra._search import (
+    References,
+    SearchSettings,
+    centroid_resolution,
+    search,
+)
 
 __all__ = ["PeakPicker"]
 
@@ -216,6 +221,7 @@ tuple of two floats, default="zscore"
             sums = axis_statistics(X, self.axis_, n_jobs=self.n_jobs)
             mean, maximum, frequency = sums.mean, sums.maximum, sums.frequency
             mz, centroided = sums.mz, not X.profile
+            resolution = centroid_resolution(X) if centroided else 0.0
         else:
             xp = namespace_of(X)
             # Sums of float32 are float64 on NumPy; other libraries add pairwise.
@@ -224,8 +230,9 @@ tuple of two floats, default="zscore"
             frequency = xp.mean(xp.astype(X > 0, X.dtype), axis=0)
             maximum = xp.max(X, axis=0)
             mz, centroided = np.arange(X.shape[1], dtype=np.float64), False
+            resolution = 0.0
         host = (to_numpy(a).astype(np.float64) for a in (mean, maximum, frequency))
-        references = References(*host, mz, X.shape[0], centroided)
+        references = References(*host, mz, X.shape[0], centroided, resolution)
         return references, maximum if self.reference == "max" else mean, frequency
 
     def _search(
