@@ -17,7 +17,9 @@ __all__ = ["Noise", "QuantileTable"]
 
 # Poisson counts are summed one by one up to this mean, and are normal above it.
 LARGE_MEAN = 25.0
-NODES = 200
+NODES = 40
+# What chemical noise adds, up to this many mean heights, in these steps of one.
+CHEMICAL_REACH, CHEMICAL_STEPS = 64, 64
 # Levels of the baseline for which it is tabulated what a signal adds.
 LEVELS = 16
 # Distributions of samples are tabulated up to this number of ions, at levels that are
@@ -146,22 +148,42 @@ class Noise:
         mean, variance : ndarray of float64, shape (grid.size,)
         """
         nodes = np.linspace(self.low, self.high, NODES)
-        mean, variance = self.stored(self.base(nodes))
-        if self.count > 0:
-            density = self.count / (self.high - self.low)
-            # Heights are exponential: moments of what stays above the threshold of
-            # samples at u standard deviations from the apex.
-            u = np.linspace(-5, 5, 2001)
-            shape = np.exp(-0.5 * u * u)
-            cut = max(self.threshold, 0.0) / (self.height * shape)
-            tail = np.exp(-np.minimum(cut, 700))
-            step = (u[1] - u[0]) * density * analyser.sigma(nodes)
-            first = self.height * (shape * tail * (1 + cut)).sum() * step
-            second = shape**2 * tail * (cut**2 + 2 * cut + 2)
-            mean = mean + first
-            variance = variance + self.height**2 * second.sum() * step
-            variance = variance + self.gain * first
+        base = self.base(nodes)
+        if self.count == 0:
+            mean, variance = self.stored(base)
+        else:
+            mean, variance = self._with_chemistry(base, analyser.sigma(nodes))
         return np.interp(grid, nodes, mean), np.interp(grid, nodes, variance)
+
+    def _with_chemistry(self, base: np.ndarray, sigma: np.ndarray):
+        """Moments of stored samples where ions of the chemical noise may lie.
+
+        What these ions add up to is a compound Poisson number; its distribution comes
+        from the Fourier transform of that of one ion.
+        """
+        step = self.height / CHEMICAL_STEPS
+        size = 1 << int(np.ceil(np.log2(CHEMICAL_REACH * CHEMICAL_STEPS)))
+        amounts = step * np.arange(size)
+        # One ion: exponential height, anywhere within its reach.
+        u = (np.arange(400) + 0.5) / 400 * 10 - 5
+        heights = -self.height * np.log((np.arange(2000) + 0.5) / 2000)
+        place = np.outer(heights, np.exp(-0.5 * u * u)).ravel() / step
+        lower = np.minimum(place.astype(np.int64), size - 2)
+        part = place - lower
+        one = np.bincount(lower, 1 - part, size) + np.bincount(lower + 1, part, size)
+        one = np.fft.rfft(one / place.size)
+        levels = np.concatenate([[0.0], np.geomspace(1e-3 * step, amounts[-1], 1500)])
+        mean, variance = np.empty(base.size), np.empty(base.size)
+        for k in range(base.size):
+            if k == 0 or base[k] != base[k - 1]:
+                table_mean, table_variance = self.stored(base[k] + levels)
+                first = np.interp(amounts, levels, table_mean)
+                second = np.interp(amounts, levels, table_variance) + first**2
+            rate = self.count / (self.high - self.low) * 10 * sigma[k]
+            share = np.fft.irfft(np.exp(rate * (one - 1)), size)
+            mean[k] = share @ first
+            variance[k] = share @ second - mean[k] ** 2
+        return mean, variance
 
     def centroids(self, grid: np.ndarray, analyser: Analyser):
         """Mean and variance of the chemical noise summed over one FWHM."""
@@ -216,19 +238,16 @@ class QuantileTable:
         threshold = noise.threshold
         if threshold <= 0 or self.values.shape[0] == 2:
             return np.zeros(base.size, dtype=np.int64)
-        nodes = np.linspace(base.min(), base.max(), NODES) if base.size else base
-        level, weight = self.place(nodes)
-        score = np.empty(nodes.size)
-        for k in range(nodes.size):
-            row = (1 - weight[k]) * self.values[level[k]]
-            row = row + weight[k] * self.values[level[k] + 1]
-            score[k] = self.scores[max(np.searchsorted(row, threshold) - 1, 0)]
-        normal = nodes >= self.levels[-1]
-        spread = np.sqrt(noise.sd**2 + noise.gain * nodes[normal])
-        score[normal] = (threshold - nodes[normal]) / spread
-        # Rounded down twice: a quantile too many would be lost, one too few costs time.
-        found = np.interp(base, nodes, score) - 2 * (self.scores[1] - self.scores[0])
-        return np.maximum(np.floor(65536 * ndtr(found)) - 2, 0).astype(np.int64)
+        # Rows increase with the score, and from row to row: of the two levels of a
+        # sample, the upper one gets over the threshold first.
+        first = [max(np.searchsorted(row, threshold) - 1, 0) for row in self.values]
+        level, _ = self.place(base)
+        score = self.scores[first][level + 1]
+        normal = base >= self.levels[-1]
+        spread = np.sqrt(noise.sd**2 + noise.gain * base[normal])
+        score[normal] = (threshold - base[normal]) / spread
+        # A quantile too many would be lost, one too few costs time.
+        return np.maximum(np.floor(65536 * ndtr(score)) - 2, 0).astype(np.int64)
 
 
 @functools.lru_cache(maxsize=64)

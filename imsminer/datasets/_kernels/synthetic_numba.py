@@ -19,6 +19,7 @@ _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 _S11, _S27, _S30 = np.uint64(11), np.uint64(27), np.uint64(30)
 _S31, _S48 = np.uint64(31), np.uint64(48)
+_LOW_32 = np.uint64(0xFFFFFFFF)
 _UNIT = 1.0 / 9007199254740992.0
 
 # A Poisson mean above this is drawn as a rounded normal.
@@ -127,15 +128,17 @@ def _chemistry(signal, grid, width, chemistry, state, table):
 
 
 @njit(nogil=True, cache=True)
-def _stored(z, level, weight, quantiles, z_first, z_scale):
-    """Look up a noisy sample: the z-th normal score of its distribution."""
+def _stored(z, bits, level, weight, quantiles, z_first, z_scale):
+    """Look up a noisy sample: the z-th normal score of its distribution.
+
+    Of the two tabulated levels around its own it takes one by chance, so that the mean
+    is exact.
+    """
     place = min(max((z - z_first) * z_scale, 0.0), quantiles.shape[1] - 1.001)
     k = np.int64(place)
-    part = place - k
-    lower, upper = quantiles[level], quantiles[level + 1]
-    a = lower[k] + part * (lower[k + 1] - lower[k])
-    b = upper[k] + part * (upper[k + 1] - upper[k])
-    return a + weight * (b - a)
+    dither = np.float64(bits & _LOW_32) * 2.0**-32
+    row = quantiles[level + 1] if dither < weight else quantiles[level]
+    return row[k] + (place - k) * (row[k + 1] - row[k])
 
 
 @njit(nogil=True, cache=True)
@@ -167,14 +170,16 @@ def _disturb(signal, background, noise, tables, state):
             if value >= highest:
                 value += np.sqrt(sd * sd + gain * value) * z
             elif untouched:
-                value = _stored(z, level[k], weight[k], quantiles, z_first, z_scale)
+                value = _stored(
+                    z, bits, level[k], weight[k], quantiles, z_first, z_scale
+                )
             else:
                 root = n_levels * np.sqrt(value / highest)
                 which = min(np.int64(root), n_levels - 1)
                 low = highest * (which / n_levels) ** 2
                 high = highest * ((which + 1) / n_levels) ** 2
                 share = (value - low) / (high - low)
-                value = _stored(z, which, share, quantiles, z_first, z_scale)
+                value = _stored(z, bits, which, share, quantiles, z_first, z_scale)
         elif gain > 0.0:
             if value > 0.0:
                 mean = value / gain
