@@ -3,7 +3,7 @@
 Numbers, not estimators: :class:`imsminer.MassAligner` decides what is fitted on what.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -67,22 +67,35 @@ class MassModel:
     linear: bool
     ppm: bool
     runs: tuple[str, ...] = ()
-    prior: np.ndarray | None = None
-    precision: np.ndarray | None = None
-    half_prior: np.ndarray | None = None
-    applied: np.ndarray | None = None
+    prior: np.ndarray = field(default_factory=lambda: np.zeros((1, 2)))
+    precision: np.ndarray = field(default_factory=lambda: np.full((1, 2), FIXED))
+    half_prior: np.ndarray = field(default_factory=lambda: np.zeros((2, 1, 2)))
+    applied: np.ndarray = field(default_factory=lambda: np.zeros(1, bool))
 
     @classmethod
-    def around(cls, reference: np.ndarray, *, ppm: bool, **settings: object):  # type: ignore[no-untyped-def]
+    def around(
+        cls,
+        reference: np.ndarray,
+        *,
+        ppm: bool,
+        tolerance: float,
+        max_shift: float,
+        min_matches: int,
+        linear: bool,
+    ) -> "MassModel":
         """Return a model of given reference peaks that has not learned anything."""
-        tolerance = settings["tolerance"]
-        centre = float(0.5 * (reference[0] + reference[-1]))
-        half = max(float(0.5 * (reference[-1] - reference[0])), 1e-9)
-        width = (
-            reference * 1e-6 * tolerance if ppm else np.full_like(reference, tolerance)
+        return cls(
+            reference=reference,
+            width=reference * 1e-6 * tolerance if ppm else reference * 0 + tolerance,
+            unit=1e6 / reference if ppm else np.ones_like(reference),
+            centre=float(0.5 * (reference[0] + reference[-1])),
+            half=max(float(0.5 * (reference[-1] - reference[0])), 1e-9),
+            tolerance=tolerance,
+            max_shift=max_shift,
+            min_matches=min_matches,
+            linear=linear,
+            ppm=ppm,
         )
-        unit = 1e6 / reference if ppm else np.ones_like(reference)
-        return cls(reference, width, unit, centre, half, ppm=ppm, **settings)
 
     def moved(self, errors: np.ndarray) -> "MassModel":
         """Return the model with its reference peaks moved by these errors."""

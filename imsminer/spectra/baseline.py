@@ -129,9 +129,9 @@ def _centroided(runs: list[str]) -> str:
     more = f" and {len(runs) - 5} more" if len(runs) > 5 else ""
     return (
         f"BaselineSubtractor: centroid spectra in {named}{more}. A baseline is what "
-        "lies between the peaks of a profile, and centroiding has already removed that. "
-        "Leave this step out. If the file is wrong about itself and holds profiles, "
-        "build the Spectra with profile=True."
+        "lies between the peaks of a profile, and centroiding has already removed "
+        "that. Leave this step out. If the file is wrong about itself and holds "
+        "profiles, build the Spectra with profile=True."
     )
 
 

@@ -230,6 +230,25 @@ def shift_points(mz, indptr, theta, centre, half, out):
             out[k] = mz[k] / (1 + 1e-6 * _error(mz[k], a, b, centre, half))
 
 
+@nb.njit(nogil=True, cache=True, inline="always")
+def _limit(d, one, two):
+    """Clip a slope to what keeps the integral of either sign monotone."""
+    smaller = one if abs(one) < abs(two) else two
+    bound = 3 * smaller if one * two > 0 else 0.0
+    low = bound if bound < 0 else 0.0
+    high = bound if bound > 0 else 0.0
+    d = low if d < low else d
+    return high if d > high else d
+
+
+@nb.njit(nogil=True, cache=True)
+def _inner_slopes(y0, y1, y2, y3, slope):
+    for j in range(slope.size):
+        one, two = np.float64(y1[j]), np.float64(y2[j])
+        d = (7 * (one + two) - (np.float64(y0[j]) + np.float64(y3[j]))) / 12
+        slope[j] = _limit(d, one, two)
+
+
 @nb.njit(nogil=True, cache=True)
 def _slopes(y, slope):
     """Set `slope` (m + 1,) to the density at the cells' edges.
@@ -239,19 +258,12 @@ def _slopes(y, slope):
     """
     m = y.size
     slope[0], slope[m] = y[0], y[m - 1]
+    if m > 3:
+        _inner_slopes(y[: m - 3], y[1 : m - 2], y[2 : m - 1], y[3:], slope[2 : m - 1])
     for j in range(1, m):
-        one, two = np.float64(y[j - 1]), np.float64(y[j])
-        if one * two <= 0:
-            slope[j] = 0.0
-            continue
-        if 2 <= j < m - 1:
-            d = (7 * (one + two) - (np.float64(y[j - 2]) + y[j + 1])) / 12
-        else:
-            d = 0.5 * (one + two)
-        if one > 0:
-            slope[j] = min(max(d, 0.0), 3 * min(one, two))
-        else:
-            slope[j] = max(min(d, 0.0), 3 * max(one, two))
+        if j == 1 or j == m - 1:
+            one, two = np.float64(y[j - 1]), np.float64(y[j])
+            slope[j] = _limit(0.5 * (one + two), one, two)
 
 
 @nb.njit(nogil=True, cache=True, inline="always")
@@ -261,34 +273,48 @@ def _part(total, d0, d1, t):
 
 
 @nb.njit(nogil=True, cache=True)
-def _resample(y, edges, a, b, centre, half, ppm, slope, out):
+def _move_edges(edges, a, b, centre, half, ppm, place):
+    b = b / half
+    for j in range(place.size):
+        m = edges[j]
+        u = m - centre
+        u = -half if u < -half else u
+        u = half if u > half else u
+        error = a + b * u
+        place[j] = m * (1 + 1e-6 * error) if ppm else m + error
+
+
+@nb.njit(nogil=True, cache=True)
+def _resample(y, edges, place, inverse, slope, out):
     m = y.size
-    _slopes(y, slope)
-    q, before, done = 0, 0.0, 0
-    for j in range(1, m + 1):
-        if j == m:
+    q, before = 0, 0.0
+    for j in range(m):
+        if j == m - 1:
             p, part = m - 1, np.float64(y[m - 1])
         else:
-            edge = edges[j]
-            error = _error(edge, a, b, centre, half)
-            place = edge * (1 + 1e-6 * error) if ppm else edge + error
             p = q
-            while p < m - 1 and edges[p + 1] <= place:
+            while p < m - 1 and edges[p + 1] <= place[j + 1]:
                 p += 1
-            t = (place - edges[p]) / (edges[p + 1] - edges[p])
-            t = min(max(t, 0.0), 1.0)
+            t = (place[j + 1] - edges[p]) * inverse[p]
+            t = t if t > 0.0 else 0.0
+            t = t if t < 1.0 else 1.0
             part = _part(np.float64(y[p]), slope[p], slope[p + 1], t)
         # From `before` in cell q to `part` in cell p.
         value = part - before
-        positive = y[p] >= 0
         for k in range(q, p):
             value += y[k]
-            positive = positive and y[k] >= 0
-        if positive and value < 0:
+        if value < 0 and _no_negative(y[q : p + 1]):
             value = 0.0
-        out[done] = value
-        done += 1
+        out[j] = value
         q, before = p, part
+
+
+@nb.njit(nogil=True, cache=True)
+def _no_negative(y):
+    for k in range(y.size):
+        if y[k] < 0:
+            return False
+    return True
 
 
 @nb.njit(nogil=True, cache=True)
@@ -299,10 +325,13 @@ def resample_rows(X, edges, theta, centre, half, ppm, out):
     the sum of each row stays the same; what leaves the axis gathers at its ends.
     Errors are in ppm of m/z, or else in units of the axis.
     """
-    slope = np.empty(X.shape[1] + 1)
+    slope, place = np.empty(X.shape[1] + 1), np.empty(X.shape[1] + 1)
+    inverse = 1 / (edges[1:] - edges[:-1])
     for i in range(X.shape[0]):
         if theta[i, 0] == 0 and theta[i, 1] == 0:
             out[i] = X[i]
         else:
             a, b = theta[i, 0], theta[i, 1]
-            _resample(X[i], edges, a, b, centre, half, ppm, slope, out[i])
+            _slopes(X[i], slope)
+            _move_edges(edges, a, b, centre, half, ppm, place)
+            _resample(X[i], edges, place, inverse, slope, out[i])
