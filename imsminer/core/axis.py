@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MassAxis", "estimate_grid"]
 
+#: Room at both ends for steps that move m/z, such as alignment.
+MOVED = 1e-4
 MAX_BINS = 50_000_000
 
 
@@ -237,7 +239,8 @@ class MassAxis:
     def estimate(cls, spectra: "Spectra") -> "MassAxis":
         """Choose an axis that suits the data, from facts of its whole source.
 
-        Selected rows do not matter: a subset of the rows gets the same axis. At most
+        Selected rows do not matter: a subset of the rows gets the same axis, which
+        reaches 100 ppm further where a queued step moves m/z. At most
         10 spectra are read, spread over runs and rows. In this order:
 
         1. A shared axis is taken as it is.
@@ -269,7 +272,7 @@ class MassAxis:
             if source.mz.size == 1:
                 return _around(float(source.mz[0]))
             return cls.from_values(source.mz)
-        low, high = source.mz_range()
+        low, high = _range(spectra)
         if not (math.isfinite(low) and math.isfinite(high)):
             message = (
                 "MassAxis.estimate: the spectra hold no point, so there is no m/z "
@@ -459,6 +462,14 @@ def estimate_grid(spectra: "Spectra") -> MassAxis | None:
     if _grid.is_shared(sample, low, high):
         return MassAxis.from_values(sample[0])
     return None
+
+
+def _range(spectra: "Spectra") -> tuple[float, float]:
+    """Return the range of m/z, with room where a queued step moves them."""
+    low, high = spectra.source.mz_range()
+    if any(kernel.moves_mz for kernel in spectra.queue):
+        return low * (1 - MOVED), high * (1 + MOVED)
+    return low, high
 
 
 def _around(mz: float) -> MassAxis:

@@ -2,6 +2,8 @@
 
 import pickle
 import warnings
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -10,6 +12,8 @@ from scipy.signal import find_peaks
 from imsminer.core._grid import sample_spectra
 from imsminer.core._kernels import binning_numba
 from imsminer.core.axis import MassAxis, estimate_grid
+from imsminer.core.chunk import ChunkKernel
+from imsminer.core.engine import axis_statistics
 from imsminer.core.spectra import Spectra, concatenate
 
 # Each rule and the bin width that it promises at an m/z.
@@ -366,3 +370,25 @@ def test_maxima_of_the_kidney_do_not_depend_on_the_axis(kidney, axis, window):
     found = count(total, bins.centers, 500 * bins.bin_widths / cell)
     assert expected == {700: 169, 401: 327}[window[0]]
     assert found == pytest.approx(expected, rel=0.1)
+
+
+@dataclass(frozen=True)
+class _Move(ChunkKernel):
+    """A step that moves the m/z of ragged spectra."""
+
+    moves_mz: ClassVar[bool] = True
+
+    def __call__(self, chunk):
+        return chunk.replace(mz=chunk.mz * (1 + 50e-6))
+
+
+def test_an_estimated_axis_leaves_room_for_steps_that_move_mz():
+    mz = np.tile(np.arange(500.0, 501.0, 0.01), 3)
+    spectra = Spectra.from_arrays(
+        np.ones(mz.size), mz=mz, indptr=[0, 100, 200, 300], profile=True
+    )
+    moved = spectra.map(_Move())
+    for profile in (spectra, moved):
+        found = axis_statistics(profile, MassAxis.estimate(profile))
+        assert found.n_dropped == 0
+        assert found.total.sum() == pytest.approx(300)
