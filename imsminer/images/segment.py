@@ -96,8 +96,9 @@ class InSituSegmenter(ClusterMixin, TransformerMixin, BaseEstimator):
 
     References
     ----------
-    .. [1] iMSminer: data processing and machine learning for imaging mass
-       spectrometry, the program this package succeeds.
+    .. [1] Lin Y. T., Bao H., Scoggins T., Prentice B. (2024). iMSminer: a data
+       processing and machine learning package for imaging mass spectrometry.
+       ChemRxiv, doi:10.26434/chemrxiv-2024-kxjgg.
     .. [2] Prasad M. et al. (2022). Evaluation and comparison of unsupervised methods
        for the extraction of spatial patterns from mass spectrometry imaging data.
        Scientific Reports 12, 15687.
