@@ -456,11 +456,12 @@ def estimate_grid(spectra: "Spectra") -> MassAxis | None:
         return None
     low, high = source.mz_range()
     sample = [mz for mz, _ in _grid.sample_spectra(source)]
-    bins = _grid.recover_grid(sample, low, high)
+    wanted = _range(spectra)
+    bins = _grid.recover_grid(sample, *wanted)
     if bins is not None:
         return MassAxis("native", {}, *bins)
     if _grid.is_shared(sample, low, high):
-        return MassAxis.from_values(sample[0])
+        return MassAxis.from_values(_extended(sample[0], *wanted))
     return None
 
 
@@ -470,6 +471,14 @@ def _range(spectra: "Spectra") -> tuple[float, float]:
     if any(kernel.moves_mz for kernel in spectra.queue):
         return low * (1 - MOVED), high * (1 + MOVED)
     return low, high
+
+
+def _extended(mz: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Continue an axis with its outermost steps until it covers a range."""
+    first, last = mz[1] - mz[0], mz[-1] - mz[-2]
+    below = np.arange(math.ceil((mz[0] - low) / first), 0, -1)
+    above = np.arange(1, math.ceil((high - mz[-1]) / last) + 1)
+    return np.concatenate([mz[0] - below * first, mz, mz[-1] + above * last])
 
 
 def _around(mz: float) -> MassAxis:
