@@ -7,6 +7,7 @@ variance by Campbell's theorem.
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import gammaln, ndtr, ndtri, pdtrc, xlogy
@@ -14,6 +15,9 @@ from scipy.special import gammaln, ndtr, ndtri, pdtrc, xlogy
 from imsminer.datasets._shapes import Analyser
 
 __all__ = ["Noise", "QuantileTable"]
+
+Moments = tuple[np.ndarray, np.ndarray]
+"""Mean and variance."""
 
 # Poisson counts are summed one by one up to this mean, and are normal above it.
 LARGE_MEAN = 25.0
@@ -54,12 +58,12 @@ class Noise:
     high: float
     threshold: float
 
-    def base(self, mz):
+    def base(self, mz: Any) -> Any:
         """Return the baseline, which falls to 1/e every half range."""
         reach = 0.5 * (self.high - self.low)
         return self.baseline * np.exp((self.low - np.asarray(mz)) / reach)
 
-    def stored(self, level):
+    def stored(self, level: Any) -> Moments:
         """Return the mean and variance of a stored sample around a level.
 
         Parameters
@@ -84,11 +88,11 @@ class Noise:
                 values[few] = better
         return result
 
-    def _counts(self, mean, limit):
+    def _counts(self, mean: np.ndarray, limit: float) -> Moments:
         """Moments of Poisson counts that are cut, without a detector's noise."""
         least = max(np.ceil(limit / self.gain - 1e-9), 1.0)
 
-        def at_least(n):
+        def at_least(n: float) -> Any:
             return pdtrc(n - 1, mean) if n >= 1 else np.ones_like(mean)
 
         first = self.gain * mean * at_least(least - 1)
@@ -97,7 +101,7 @@ class Noise:
         )
         return first, second - first**2
 
-    def _mixture(self, mean, limit):
+    def _mixture(self, mean: np.ndarray, limit: float) -> Moments:
         """Moments of Poisson counts with a detector's noise, then cut."""
         first, second = np.zeros_like(mean), np.zeros_like(mean)
         share = np.exp(-mean)
@@ -140,7 +144,7 @@ class Noise:
             table[level] = np.interp(z, np.maximum.accumulate(score), x)
         return QuantileTable(levels, z, table)
 
-    def background(self, grid: np.ndarray, analyser: Analyser):
+    def background(self, grid: np.ndarray, analyser: Analyser) -> Moments:
         """Mean and variance of samples away from all peaks, per spectrum.
 
         Returns
@@ -155,7 +159,7 @@ class Noise:
             mean, variance = self._with_chemistry(base, analyser.sigma(nodes))
         return np.interp(grid, nodes, mean), np.interp(grid, nodes, variance)
 
-    def _with_chemistry(self, base: np.ndarray, sigma: np.ndarray):
+    def _with_chemistry(self, base: np.ndarray, sigma: np.ndarray) -> Moments:
         """Moments of stored samples where ions of the chemical noise may lie.
 
         What these ions add up to is a compound Poisson number; its distribution comes
@@ -171,7 +175,7 @@ class Noise:
         lower = np.minimum(place.astype(np.int64), size - 2)
         part = place - lower
         one = np.bincount(lower, 1 - part, size) + np.bincount(lower + 1, part, size)
-        one = np.fft.rfft(one / place.size)
+        spectrum = np.fft.rfft(one / place.size)
         levels = np.concatenate([[0.0], np.geomspace(1e-3 * step, amounts[-1], 1500)])
         mean, variance = np.empty(base.size), np.empty(base.size)
         for k in range(base.size):
@@ -180,12 +184,12 @@ class Noise:
                 first = np.interp(amounts, levels, table_mean)
                 second = np.interp(amounts, levels, table_variance) + first**2
             rate = self.count / (self.high - self.low) * 10 * sigma[k]
-            share = np.fft.irfft(np.exp(rate * (one - 1)), size)
+            share = np.fft.irfft(np.exp(rate * (spectrum - 1)), size)
             mean[k] = share @ first
             variance[k] = share @ second - mean[k] ** 2
         return mean, variance
 
-    def centroids(self, grid: np.ndarray, analyser: Analyser):
+    def centroids(self, grid: np.ndarray, analyser: Analyser) -> Moments:
         """Mean and variance of the chemical noise summed over one FWHM."""
         rate = self.count / (self.high - self.low) * analyser.fwhm(grid)
         if self.count == 0:
@@ -196,7 +200,7 @@ class Noise:
         second = self.height**2 * tail * (cut**2 + 2 * cut + 2)
         return rate * first, rate * second
 
-    def visible(self, signal, mz: float):
+    def visible(self, signal: np.ndarray, mz: float) -> np.ndarray:
         """Return what a signal adds to the mean of stored samples.
 
         It is less than the signal where the threshold takes samples away.
@@ -240,7 +244,8 @@ class QuantileTable:
             return np.zeros(base.size, dtype=np.int64)
         # Rows increase with the score, and from row to row: of the two levels of a
         # sample, the upper one gets over the threshold first.
-        first = [max(np.searchsorted(row, threshold) - 1, 0) for row in self.values]
+        first = np.array([np.searchsorted(row, threshold) for row in self.values])
+        first = np.maximum(first - 1, 0)
         level, _ = self.place(base)
         score = self.scores[first][level + 1]
         normal = base >= self.levels[-1]
@@ -251,7 +256,7 @@ class QuantileTable:
 
 
 @functools.lru_cache(maxsize=64)
-def _visible_table(noise: Noise, base: float):
+def _visible_table(noise: Noise, base: float) -> tuple[np.ndarray, np.ndarray]:
     unit = max(noise.sd, noise.gain, noise.threshold, base)
     if unit == 0:
         return np.array([0.0, 1.0]), np.array([0.0, 1.0])
@@ -260,7 +265,7 @@ def _visible_table(noise: Noise, base: float):
     return nodes, mean - mean[0]
 
 
-def _cut_normal(mean, variance, limit):
+def _cut_normal(mean: np.ndarray, variance: np.ndarray, limit: float) -> Moments:
     """Mean and variance of X where X > limit, else 0, for normal X."""
     mean = np.asarray(mean, dtype=np.float64)
     sd = np.sqrt(variance)

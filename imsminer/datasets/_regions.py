@@ -11,7 +11,9 @@ SHARE_MATRIX, SHARE_COMMON = 0.15, 0.25
 N_FIELDS = 8
 
 
-def _field(rng: np.random.Generator, shape: tuple[int, int], scale: float):
+def _field(
+    rng: np.random.Generator, shape: tuple[int, int], scale: float
+) -> np.ndarray:
     """Return a smooth random image with mean 0 and standard deviation 1."""
     image = gaussian_filter(rng.standard_normal(shape), scale, mode="reflect")
     spread = image.std()

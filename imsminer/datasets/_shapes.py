@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -48,13 +49,13 @@ class Analyser:
     at_mz: float
     points_per_fwhm: float
 
-    def fwhm(self, mz):
+    def fwhm(self, mz: Any) -> Any:
         """Full width at half maximum of a peak."""
         power = ANALYSERS[self.kind][0]
         width = self.at_mz / self.resolving_power
         return width * (np.asarray(mz, dtype=np.float64) / self.at_mz) ** power
 
-    def sigma(self, mz):
+    def sigma(self, mz: Any) -> Any:
         """Return the standard deviation of a peak."""
         return self.fwhm(mz) / FWHM_PER_SIGMA
 
@@ -64,7 +65,7 @@ class Analyser:
         power = ANALYSERS[self.kind][0]
         return np.array([float(self.sigma(1.0)), power])
 
-    def spacing(self, mz):
+    def spacing(self, mz: Any) -> Any:
         """Distance of neighbouring samples."""
         power = ANALYSERS[self.kind][1]
         step = self.at_mz / self.resolving_power / self.points_per_fwhm

@@ -96,7 +96,7 @@ class Truth:
 
     def shift_at(self, mz: Any) -> np.ndarray:
         """Return the shift in ppm of each pixel at some m/z, shape (n_pixels, n)."""
-        lever = self._lever(np.atleast_1d(np.asarray(mz, dtype=np.float64)))
+        lever = self.lever(np.atleast_1d(np.asarray(mz, dtype=np.float64)))
         return self.shifts[:, np.newaxis] + self.stretches[:, np.newaxis] * lever
 
     @cached_property
@@ -143,7 +143,7 @@ class Truth:
             S/N is what the apex adds to the expected mean of the stored samples over
             `noise_sd` there, infinite without noise.
         """
-        table = self._entries[0]
+        table = self.entries[0]
         return table[table["snr"] >= min_snr]
 
     def true_areas(self, min_snr: float = 0.0) -> np.ndarray:
@@ -155,7 +155,7 @@ class Truth:
         -------
         ndarray of float64, shape (n_pixels, n_entries)
         """
-        table, member = self._entries
+        table, member = self.entries
         sums = _sum_members(self.areas, member, len(table))
         return sums[:, table["snr"].to_numpy() >= min_snr]
 
@@ -178,7 +178,7 @@ class Truth:
             peak is within half a FWHM.
         """
         mz = np.asarray(mz, dtype=np.float64)
-        table = self._entries[0]
+        table = self.entries[0]
         true = table["mz"].to_numpy()
         reach = 0.5e6 * table["fwhm"].to_numpy() / true
         index_true, index_found = match_peaks(true, mz, reach)
@@ -204,7 +204,8 @@ class Truth:
             return np.ones_like(mz)
         return self.analyser.sigma(mz) * np.sqrt(2 * np.pi)
 
-    def _lever(self, mz: np.ndarray) -> np.ndarray:
+    def lever(self, mz: np.ndarray) -> np.ndarray:
+        """Return the share of `stretches` that applies at some m/z, from -1 to 1."""
         low, high = self.noise.low, self.noise.high
         return (mz - 0.5 * (low + high)) / (0.5 * (high - low))
 
@@ -225,7 +226,7 @@ class Truth:
         step = nodes[1] - nodes[0]
         weights = np.empty((mz.size, SHIFT_NODES))
         parent, ratio = self.peaks["parent"].to_numpy(), self.peaks["ratio"].to_numpy()
-        for j, lever in enumerate(self._lever(mz)):
+        for j, lever in enumerate(self.lever(mz)):
             # Shared between the two nearest classes, which keeps the mean shift.
             place = (self.shifts + self.stretches * lever - nodes[0]) / step
             lower = np.clip(place.astype(np.int64), 0, SHIFT_NODES - 2)
@@ -237,8 +238,11 @@ class Truth:
         return centers.ravel(), np.repeat(sigmas, SHIFT_NODES), weights.ravel()
 
     @cached_property
-    def _entries(self) -> tuple[pd.DataFrame, np.ndarray]:
-        """The true list, and which of its entries each ion belongs to."""
+    def entries(self) -> tuple[pd.DataFrame, np.ndarray]:
+        """The whole true list, and which of its entries each ion belongs to.
+
+        Ions that occur nowhere belong to entry -1.
+        """
         law = self.analyser
         narrow = float(np.min(law.fwhm(self.axis) / law.spacing(self.axis)))
         grid = law.grid(self.axis[0], self.axis[-1], int(np.ceil(FINE / narrow)))
@@ -270,7 +274,9 @@ class Truth:
         )
         return table.rename_axis("entry"), member
 
-    def _snr(self, mz: np.ndarray, height: np.ndarray, member: np.ndarray):
+    def _snr(
+        self, mz: np.ndarray, height: np.ndarray, member: np.ndarray
+    ) -> np.ndarray:
         """S/N of the apices, with what the threshold takes from them."""
         sd = np.interp(mz, self.axis, self.noise_sd)
         shares = np.ones(mz.size)
@@ -293,7 +299,9 @@ def _sum_members(values: np.ndarray, member: np.ndarray, n: int) -> np.ndarray:
     return sums
 
 
-def _refine(grid: np.ndarray, profile: np.ndarray, apex: np.ndarray):
+def _refine(
+    grid: np.ndarray, profile: np.ndarray, apex: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Place and height of maxima by a parabola through the logarithms."""
     left, top, right = (np.log(profile[apex + k]) for k in (-1, 0, 1))
     curve = left - 2 * top + right
