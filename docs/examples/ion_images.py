@@ -4,8 +4,8 @@ import numpy as np
 from sklearn.pipeline import make_pipeline
 
 from imsminer import ImzMLReader, PeakIntegrator, PeakPicker, TICNormalizer, plots
+from imsminer.core.moran import moran_i
 from imsminer.datasets import load_kidney
-from imsminer.images.moran import moran_i
 
 pipe = make_pipeline(TICNormalizer(), PeakPicker(), PeakIntegrator())
 features = pipe.fit_transform(ImzMLReader(load_kidney()))

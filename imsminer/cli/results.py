@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from imsminer.cli.output import MARK
+from imsminer.core.moran import moran_i
 from imsminer.core.provenance import provenance
 from imsminer.core.spectra import Spectra
-from imsminer.images.moran import moran_i
 from imsminer.plots import (
     cluster_images,
     ion_images,

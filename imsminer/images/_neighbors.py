@@ -6,8 +6,8 @@ import numpy as np
 from scipy import sparse
 
 from imsminer._array import array_namespace, device_of, is_numpy_array
+from imsminer.core.grid import Pixels, gaussian_weights, neighbor_matrix
 from imsminer.images._kernels import neighbors_numba, neighbors_xp
-from imsminer.images.grid import Pixels, gaussian_weights, neighbor_matrix
 
 __all__ = ["mean_over_neighbors", "median_over_neighbors"]
 
@@ -22,7 +22,7 @@ def mean_over_neighbors(values: Any, pixels: Pixels, radius: int) -> Any:
     pixels : Pixels
         Where the rows are.
     radius : int
-        Of :func:`imsminer.images.grid.gaussian_weights`.
+        Of :func:`imsminer.core.grid.gaussian_weights`.
 
     Returns
     -------

@@ -18,9 +18,9 @@ from imsminer._array import (
 )
 from imsminer._sklearn_compat import Interval, Options, StrOptions
 from imsminer._sklearn_compat import check_feature_names_in as check_names
+from imsminer.core.grid import Pixels, coordinates_of, known_coordinates
 from imsminer.images._kmeans import by_size, kmeans
 from imsminer.images._neighbors import median_over_neighbors
-from imsminer.images.grid import Pixels, coordinates_of, known_coordinates
 
 __all__ = ["ImageClusterer"]
 

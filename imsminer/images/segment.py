@@ -15,10 +15,10 @@ from imsminer._array import (
     namespace_of,
 )
 from imsminer._sklearn_compat import Interval, StrOptions, check_feature_names_in
+from imsminer.core.grid import Pixels, coordinates_of
 from imsminer.images._kernels.kmeans_xp import distances, nearest
 from imsminer.images._kmeans import kmeans
 from imsminer.images._neighbors import mean_over_neighbors
-from imsminer.images.grid import Pixels, coordinates_of
 
 __all__ = ["InSituSegmenter"]
 

@@ -6,10 +6,10 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from imsminer._array import to_numpy
+from imsminer.core.moran import moran_i
 from imsminer.core.peaktable import match_peaks
 from imsminer.core.spectra import Spectra
 from imsminer.core.windows import integrate_windows
-from imsminer.images.moran import moran_i
 from imsminer.spectra.peaks import PeakPicker
 
 __all__ = ["peak_reproducibility_score", "spatial_structure_score"]

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator
 
+from imsminer.core.grid import Pixels, known_coordinates
 from imsminer.core.spectra import Spectra
-from imsminer.images.grid import Pixels, known_coordinates
 
 __all__ = ["SpatialBlockSplit"]
 

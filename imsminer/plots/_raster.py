@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
 from imsminer._array import to_numpy
-from imsminer.images.grid import known_coordinates, to_image
+from imsminer.core.grid import known_coordinates, to_image
 
 __all__ = [
     "Montage",

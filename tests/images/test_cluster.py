@@ -15,9 +15,9 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.pipeline import make_pipeline
 
+from imsminer.core.grid import coordinates_of, gaussian_weights, neighbor_matrix
 from imsminer.images._neighbors import mean_over_neighbors, median_over_neighbors
 from imsminer.images.cluster import ImageClusterer
-from imsminer.images.grid import coordinates_of, gaussian_weights, neighbor_matrix
 from imsminer.images.segment import InSituSegmenter
 
 needs_dispatch = pytest.mark.skipif(

@@ -16,7 +16,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from imsminer.images.grid import coordinates_of, gaussian_weights
+from imsminer.core.grid import coordinates_of, gaussian_weights
 from imsminer.images.segment import InSituSegmenter
 
 needs_dispatch = pytest.mark.skipif(

@@ -61,7 +61,7 @@ def known_coordinates(
     Examples
     --------
     >>> import numpy as np
-    >>> from imsminer.images.grid import known_coordinates
+    >>> from imsminer.core.grid import known_coordinates
     >>> known_coordinates(np.ones((2, 5)), [[1, 1], [2, 1]]).coordinates
     array([[1, 1, 0],
            [2, 1, 0]])
@@ -160,7 +160,7 @@ def to_image(values: Any, coordinates: Any) -> np.ndarray:
 
     Examples
     --------
-    >>> from imsminer.images.grid import to_image
+    >>> from imsminer.core.grid import to_image
     >>> to_image([1.0, 2.0, 3.0], [[11, 7], [12, 7], [12, 8]])
     array([[ 1.,  2.],
            [nan,  3.]])
@@ -227,7 +227,7 @@ def neighbor_matrix(pixels: Pixels, radius: int = 1) -> sparse.csr_array:
 
     Examples
     --------
-    >>> from imsminer.images.grid import coordinates_of, neighbor_matrix
+    >>> from imsminer.core.grid import coordinates_of, neighbor_matrix
     >>> row = [[0, 0], [1, 0], [3, 0]]
     >>> pixels = coordinates_of([[0.0]] * 3, row, estimator="example")
     >>> neighbor_matrix(pixels, radius=2).toarray()

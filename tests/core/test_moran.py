@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from sklearn import config_context
 
-from imsminer.images.grid import coordinates_of, neighbor_matrix
-from imsminer.images.moran import moran_i, moran_test
+from imsminer.core.grid import coordinates_of, neighbor_matrix
+from imsminer.core.moran import moran_i, moran_test
 
 N_RUNS = 2
 

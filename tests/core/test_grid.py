@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imsminer.images.grid import (
+from imsminer.core.grid import (
     coordinates_of,
     from_image,
     gaussian_weights,

@@ -19,8 +19,8 @@ from imsminer._array import (
     namespace_of,
     to_numpy,
 )
-from imsminer.images._kernels import moran_numba, moran_xp
-from imsminer.images.grid import coordinates_of, neighbor_matrix
+from imsminer.core._kernels import moran_numba, moran_xp
+from imsminer.core.grid import coordinates_of, neighbor_matrix
 
 __all__ = ["moran_i", "moran_test"]
 
@@ -92,7 +92,7 @@ def moran_i(
     Examples
     --------
     >>> import numpy as np
-    >>> from imsminer.images.moran import moran_i
+    >>> from imsminer.core.moran import moran_i
     >>> y, x = np.mgrid[:20, :20].reshape(2, -1)
     >>> half, chequered = 1.0 * (x < 10), 1.0 * ((x + y) % 2)
     >>> coordinates = np.stack([x, y], axis=1)
@@ -131,7 +131,7 @@ def moran_test(
     Examples
     --------
     >>> import numpy as np
-    >>> from imsminer.images.moran import moran_test
+    >>> from imsminer.core.moran import moran_test
     >>> y, x = np.mgrid[:20, :20].reshape(2, -1)
     >>> table = moran_test(1.0 * (x < 10)[:, None], np.stack([x, y], axis=1))
     >>> table.round(3)
