@@ -309,9 +309,8 @@ def _noise_model(options: dict, spectrum_type: str, height: float) -> Noise:
 def _snr_goal(snr: Any, relative: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if np.ndim(snr) == 0:
         return float(snr) * relative / relative.min()
-    return np.exp(
-        rng.uniform(*np.log(np.asarray(snr, dtype=np.float64)), relative.size)
-    )
+    low, high = (float(np.log(value)) for value in snr)
+    return np.exp(rng.uniform(low, high, relative.size))
 
 
 def _heights_for_snr(
