@@ -32,7 +32,8 @@ def sample_cells(spectra: Spectra) -> MassAxis:
         grid = estimate_grid(spectra)
         return MassAxis.estimate(spectra) if grid is None else grid
 
-    return cache.get(("cells", spectra.source.identity), compute)
+    moved = any(kernel.moves_mz for kernel in spectra.queue)
+    return cache.get(("cells", spectra.source.identity, moved), compute)
 
 
 @dataclass(frozen=True)
