@@ -1,11 +1,12 @@
 """From a reference spectrum to a table of peaks."""
 
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.signal import find_peaks, peak_widths
+
+from imsminer.spectra._kernels import peaks_numba as kernels
 
 __all__ = [
     "COLUMNS",
@@ -191,12 +192,9 @@ def _valleys(padded: np.ndarray, apexes: np.ndarray) -> tuple[np.ndarray, np.nda
     Positions count from the first bin of the reference, which lies behind one zero of
     padding.
     """
-    between = [
-        a + 1 + int(np.argmin(padded[a + 1 : b + 2])) - 1 for a, b in pairwise(apexes)
-    ]
-    left = np.array([-1, *between], dtype=np.int64)
-    right = np.array([*between, padded.size - 2], dtype=np.int64)
-    return left[: apexes.size], right[-apexes.size :] if apexes.size else right[:0]
+    left, right = np.empty_like(apexes), np.empty_like(apexes)
+    kernels.valleys(padded[1:-1], apexes, left, right)
+    return left, right
 
 
 def _crossings(
@@ -256,14 +254,7 @@ def _usual_width(mz: np.ndarray, fwhm: np.ndarray) -> np.ndarray:
 def _merge(mz: np.ndarray, height: np.ndarray, reach: np.ndarray) -> np.ndarray:
     """Mark the peaks that have no higher one within their reach."""
     kept = np.ones(mz.size, bool)
-    farthest = reach.max(initial=0.0)
-    for i in np.argsort(-height, kind="stable"):
-        if not kept[i]:
-            continue
-        low, high = np.searchsorted(mz, (mz[i] - farthest, mz[i] + farthest))
-        near = slice(int(low), int(high))
-        kept[near] &= np.abs(mz[near] - mz[i]) >= reach[near]
-        kept[i] = True
+    kernels.keep_highest(mz, np.argsort(-height, kind="stable"), reach, kept)
     return kept
 
 
@@ -277,20 +268,9 @@ def _centroids(
     and for centroids, the mean weighted by the intensity above half height.
     """
     result = np.empty(apexes.size)
-    for number, apex in enumerate(apexes):
-        narrow = half.right[number] - half.left[number] <= NARROW
-        top = net[max(apex - 1, 0) : apex + 2]
-        if narrow and not centroided and top.size == 3 and top.min() > 0:
-            a, b, c = np.log(top)
-            bend = a - 2 * b + c
-            shift = 0.5 * (a - c) / bend if bend < 0 else 0.0
-            result[number] = _mz_at(mz, np.array(apex + np.clip(shift, -0.5, 0.5)))
-            continue
-        low = min(int(np.ceil(half.left[number])), apex)
-        high = max(int(np.floor(half.right[number])), apex) + 1
-        weight = net[low:high] - (0.0 if centroided else 0.5 * net[apex])
-        weight = np.maximum(weight, 0.0)
-        result[number] = np.dot(weight, mz[low:high]) / weight.sum()
+    # Centroids are weighted by all of their intensity, and never fitted.
+    narrow, base = (-1.0, 0.0) if centroided else (NARROW, 0.5)
+    kernels.centroids(net, mz, apexes, half.left, half.right, narrow, base, result)
     return result
 
 
@@ -299,8 +279,6 @@ def _occupancy(frequency: np.ndarray, half: _Half, centroided: bool) -> np.ndarr
 
     Centroids of one ion fall into different bins, so that their shares add up.
     """
-    low = np.maximum(np.ceil(half.left).astype(np.int64), 0)
-    high = np.maximum(np.floor(half.right).astype(np.int64) + 1, low + 1)
-    share = np.sum if centroided else np.max
-    values = [share(frequency[a:b]) for a, b in zip(low, high, strict=True)]
-    return np.minimum(np.array(values, dtype=np.float64), 1.0)
+    result = np.empty(half.left.size)
+    kernels.occupancy(frequency, half.left, half.right, centroided, result)
+    return result

@@ -4,17 +4,27 @@ import numbers
 from dataclasses import dataclass, replace
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter1d
 
+from imsminer._array import is_numpy, namespace_of, to_numpy
 from imsminer.core._grid import sample_spectra
+from imsminer.core.axis import MassAxis
 from imsminer.core.cache import cache
+from imsminer.core.engine import axis_statistics
 from imsminer.core.spectra import Spectra
 from imsminer.spectra._noise import background_level, estimate_noise, range_noise
 from imsminer.spectra._picking import apex_positions, peak_table
 
-__all__ = ["References", "SearchSettings", "centroid_resolution", "search"]
+__all__ = [
+    "References",
+    "SearchSettings",
+    "array_references",
+    "search",
+    "spectra_references",
+]
 
 #: Centroids of weak ions scatter over many bins, and their reference falls apart. It is
 #: smoothed until doubling the width changes the number of peaks by no more than this,
@@ -49,6 +59,8 @@ class References:
         Whether the spectra are centroids.
     resolution : float
         Distance of the closest centroids of one spectrum, as a part of their m/z.
+    key : object
+        Equal for equal references; `None` when that is not known.
     """
 
     mean: np.ndarray
@@ -58,6 +70,15 @@ class References:
     n_pixels: int
     centroided: bool
     resolution: float = 0.0
+    key: Any = None
+
+
+@dataclass(frozen=True)
+class _Background:
+    """Level and noise, as the cache keeps them."""
+
+    level: np.ndarray
+    noise: float | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -91,6 +112,35 @@ def centroid_resolution(spectra: Spectra) -> float:
     return cache.get(("centroid resolution", spectra.source.identity), measure)
 
 
+def spectra_references(
+    X: Spectra, axis: MassAxis | None, n_jobs: int | None
+) -> tuple[References, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the references of Spectra, and mean, maximum and frequency by themselves.
+
+    One pass over the blocks that are not in the cache.
+    """
+    sums = axis_statistics(X, axis, n_jobs=n_jobs)
+    spectra = sums.mean, sums.maximum, sums.frequency
+    centroided = not X.profile
+    resolution = centroid_resolution(X) if centroided else 0.0
+    key = (X.fingerprint, None if axis is None else axis.fingerprint)
+    facts = (sums.mz, len(X), centroided, resolution, key)
+    return References(*spectra, *facts), *spectra
+
+
+def array_references(X: Any) -> tuple[References, Any, Any, Any]:
+    """Return the same of an array; the three spectra in its namespace."""
+    xp = namespace_of(X)
+    # Sums of float32 are float64 on NumPy; other libraries add pairwise.
+    exact = {"dtype": xp.float64} if is_numpy(xp) else {}
+    mean = xp.sum(X, axis=0, **exact) / X.shape[0]
+    frequency = xp.mean(xp.astype(X > 0, X.dtype), axis=0)
+    spectra = mean, xp.max(X, axis=0), frequency
+    host = (to_numpy(spectrum).astype(np.float64) for spectrum in spectra)
+    mz = np.arange(X.shape[1], dtype=np.float64)
+    return References(*host, mz, X.shape[0], False), *spectra
+
+
 def search(
     references: References, settings: SearchSettings
 ) -> tuple[pd.DataFrame, float | np.ndarray]:
@@ -110,14 +160,15 @@ def search(
     shot = event * empty if empty > 0.5 else 0.0
     spectra = {"mean": (mean, floor, shot), "max": (references.maximum, 0.0, 0.0)}
     first, *others = settings.reference.split("+")
-    peaks, noise = _search_one(references, *spectra[first], settings)
+    peaks, noise = _search_one(first, references, *spectra[first], settings)
     for name in others:
-        more, _ = _search_one(references, *spectra[name], settings)
+        more, _ = _search_one(name, references, *spectra[name], settings)
         peaks = _add_peaks(peaks, more, settings.min_points)
     return peaks, noise
 
 
 def _search_one(
+    which: str,
     references: References,
     spectrum: np.ndarray,
     floor: float,
@@ -125,7 +176,7 @@ def _search_one(
     settings: SearchSettings,
 ) -> tuple[pd.DataFrame, float | np.ndarray]:
     """Search one reference spectrum; that of centroids is smoothed as it needs it."""
-    arguments = (references, spectrum, floor, shot)
+    arguments = (which, references, spectrum, floor, shot)
     if not references.centroided:
         return _search_smoothed(0.0, *arguments, settings)
     chosen = replace(settings, loq=BANDWIDTH_LOQ)
@@ -142,6 +193,7 @@ def _search_one(
 
 def _search_smoothed(
     width: float,
+    which: str,
     references: References,
     spectrum: np.ndarray,
     floor: float,
@@ -154,24 +206,7 @@ def _search_smoothed(
         # The sum of the kernel's squares is what is left of a variance.
         left = 1 / (2 * np.sqrt(np.pi) * width)
         floor, shot = floor * np.sqrt(left), shot * left
-    level = background_level(spectrum, settings.z_threshold)
-    noise: float | np.ndarray
-    if isinstance(settings.noise, str):
-        noise = estimate_noise(
-            spectrum,
-            level,
-            references.frequency,
-            references.n_pixels,
-            settings.noise,
-            floor=floor,
-            z_threshold=settings.z_threshold,
-            z_steps=settings.z_steps,
-            min_points=settings.min_points,
-        )
-    elif isinstance(settings.noise, numbers.Real):
-        noise = float(settings.noise)
-    else:
-        noise = range_noise(spectrum, references.mz, *map(float, settings.noise))
+    level, noise = _background(which, width, references, spectrum, floor, settings)
     along = np.broadcast_to(noise, spectrum.shape)
     apexes, certain = apex_positions(
         spectrum,
@@ -199,6 +234,48 @@ def _search_smoothed(
         least = min(LEAST_PIXELS, references.n_pixels / 2)
         peaks = peaks[seen >= least].reset_index(drop=True)
     return peaks, noise
+
+
+def _background(
+    which: str,
+    width: float,
+    references: References,
+    spectrum: np.ndarray,
+    floor: float,
+    settings: SearchSettings,
+) -> tuple[np.ndarray, float | np.ndarray]:
+    """Return level and noise, which a search for the best `loq` needs only once."""
+
+    def measure() -> tuple[np.ndarray, float | np.ndarray]:
+        level = background_level(spectrum, settings.z_threshold)
+        if not isinstance(settings.noise, str):
+            return level, _given_noise(references, spectrum, settings.noise)
+        noise = estimate_noise(
+            spectrum,
+            level,
+            references.frequency,
+            references.n_pixels,
+            settings.noise,
+            floor=floor,
+            z_threshold=settings.z_threshold,
+            z_steps=settings.z_steps,
+            min_points=settings.min_points,
+        )
+        return level, noise
+
+    if references.key is None:
+        return measure()
+    state = (settings.noise, settings.z_threshold, settings.z_steps)
+    state = (which, width, *state, settings.min_points)
+    key = ("background", references.key, joblib.hash(state))
+    found = cache.get(key, lambda: _Background(*measure()))
+    return found.level, found.noise
+
+
+def _given_noise(references: References, spectrum: np.ndarray, noise: Any) -> float:
+    if isinstance(noise, numbers.Real):
+        return float(noise)
+    return range_noise(spectrum, references.mz, *map(float, noise))
 
 
 def _add_peaks(

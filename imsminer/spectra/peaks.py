@@ -13,23 +13,26 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from imsminer._array import (
     check_same_namespace,
     device_of,
-    is_numpy,
     namespace_of,
     to_numpy,
 )
 from imsminer._sklearn_compat import Interval, StrOptions, check_feature_names_in
 from imsminer.core.axis import MassAxis
+from imsminer.core.binning import sample_cells
 from imsminer.core.cache import cache
-from imsminer.core.engine import axis_statistics
 from imsminer.core.estimator import SpectraTransformer
+from imsminer.core.grid import Pixels, known_coordinates
+from imsminer.core.moran import moran_i
 from imsminer.core.peaktable import feature_names
 from imsminer.core.spectra import Spectra
+from imsminer.core.windows import integrate_windows
 from imsminer.spectra._noise import ESTIMATORS
 from imsminer.spectra._search import (
     References,
     SearchSettings,
-    centroid_resolution,
+    array_references,
     search,
+    spectra_references,
 )
 
 __all__ = ["PeakPicker"]
@@ -72,6 +75,10 @@ tuple of two floats, default="zscore"
         :meth:`MassAxis.estimate` of the whole source.
     min_frequency : float, default=0
         Smallest share of the pixels with signal at the peak.
+    min_moran : float, default=None
+        Smallest Moran's I of the peak's image, which is 0 for an image without
+        spatial structure; one more pass over the data. Needs the coordinates of the
+        pixels, which Spectra and the features of a `PeakIntegrator` carry.
     max_peaks : int, default=None
         Keep this many peaks, those with the highest ratio of signal to noise.
     n_jobs : int, default=None
@@ -84,7 +91,7 @@ tuple of two floats, default="zscore"
         `height`: reference spectrum at the maximum. `snr`: height above the level, in
         units of the noise. `fwhm`: full width at half maximum, in m/z. `frequency`:
         share of the pixels with signal in the peak's most frequent bin. `bin`: index
-        of the maximum on the axis.
+        of the maximum on the axis. With `min_moran` also `moran`.
     reference_spectrum_ : array of shape (n_bins,)
         The spectrum that was searched (for ``"mean+max"`` the mean), in X's namespace.
     frequency_ : array of shape (n_bins,)
@@ -128,8 +135,9 @@ tuple of two floats, default="zscore"
 
     References
     ----------
-    .. [1] Teles, J. et al. (2024), "iMSminer: a data processing and machine learning
-       package for imaging mass spectrometry".
+    .. [1] Lin Y. T., Bao H., Scoggins T., Prentice B. (2024). iMSminer: a data
+       processing and machine learning package for imaging mass spectrometry.
+       ChemRxiv, doi:10.26434/chemrxiv-2024-kxjgg.
 
     Examples
     --------
@@ -162,6 +170,7 @@ tuple of two floats, default="zscore"
         "rel_height": [Interval(numbers.Real, 0, 1, closed="neither"), None],
         "axis": [MassAxis, None],
         "min_frequency": [Interval(numbers.Real, 0, 1, closed="both")],
+        "min_moran": [Interval(numbers.Real, -1, 1, closed="both"), None],
         "max_peaks": [Interval(numbers.Integral, 1, None, closed="left"), None],
         "n_jobs": [numbers.Integral, None],
     }
@@ -178,6 +187,7 @@ tuple of two floats, default="zscore"
         rel_height: float | None = None,
         axis: MassAxis | None = None,
         min_frequency: float = 0.0,
+        min_moran: float | None = None,
         max_peaks: int | None = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -190,6 +200,7 @@ tuple of two floats, default="zscore"
         self.rel_height = rel_height
         self.axis = axis
         self.min_frequency = min_frequency
+        self.min_moran = min_moran
         self.max_peaks = max_peaks
         self.n_jobs = n_jobs
 
@@ -211,28 +222,21 @@ tuple of two floats, default="zscore"
             return self.axis.resolve(*X.source.mz_range())
         if X.mz is not None:
             return MassAxis.from_values(X.mz) if X.mz.size > 1 else None
-        # Facts of the whole source only, so that all subsets of its rows agree.
-        key = ("default axis", X.source.identity)
+        # Facts of the whole source only, so that all subsets of its rows agree, found
+        # once. Of profiles it is the axis that adding them up needs anyway.
+        if X.source.profile.any():
+            return sample_cells(X)
+        moved = any(kernel.moves_mz for kernel in X.queue)
+        key = ("default axis", X.source.identity, moved)
         return cache.get(key, lambda: MassAxis.estimate(X))
 
     def _references(self, X: Any) -> tuple[References, Any, Any]:
         """Return what the search needs on the host, and the two public spectra."""
         if isinstance(X, Spectra):
-            sums = axis_statistics(X, self.axis_, n_jobs=self.n_jobs)
-            mean, maximum, frequency = sums.mean, sums.maximum, sums.frequency
-            mz, centroided = sums.mz, not X.profile
-            resolution = centroid_resolution(X) if centroided else 0.0
+            found = spectra_references(X, self.axis_, self.n_jobs)
         else:
-            xp = namespace_of(X)
-            # Sums of float32 are float64 on NumPy; other libraries add pairwise.
-            exact = {"dtype": xp.float64} if is_numpy(xp) else {}
-            mean = xp.sum(X, axis=0, **exact) / X.shape[0]
-            frequency = xp.mean(xp.astype(X > 0, X.dtype), axis=0)
-            maximum = xp.max(X, axis=0)
-            mz, centroided = np.arange(X.shape[1], dtype=np.float64), False
-            resolution = 0.0
-        host = (to_numpy(a).astype(np.float64) for a in (mean, maximum, frequency))
-        references = References(*host, mz, X.shape[0], centroided, resolution)
+            found = array_references(X)
+        references, mean, maximum, frequency = found
         return references, maximum if self.reference == "max" else mean, frequency
 
     def _search(
@@ -249,10 +253,37 @@ tuple of two floats, default="zscore"
         )
         peaks, noise = search(references, settings)
         peaks = peaks[peaks["frequency"] >= self.min_frequency]
-        if self.max_peaks is not None and len(peaks) > self.max_peaks:
-            best = np.argsort(-peaks["snr"].to_numpy(), kind="stable")
-            peaks = peaks.iloc[np.sort(best[: self.max_peaks])]
         return peaks.reset_index(drop=True), noise
+
+    def _strongest(self, peaks: pd.DataFrame) -> pd.DataFrame:
+        """Return the `max_peaks` peaks with the highest S/N, in the same order."""
+        if self.max_peaks is None or len(peaks) <= self.max_peaks:
+            return peaks
+        best = np.argsort(-peaks["snr"].to_numpy(), kind="stable")
+        return peaks.iloc[np.sort(best[: self.max_peaks])].reset_index(drop=True)
+
+    def _structured(
+        self, X: Any, pixels: Pixels | None, peaks: pd.DataFrame
+    ) -> pd.DataFrame:
+        """Return the peaks whose images have spatial structure, with Moran's I."""
+        if pixels is None:
+            message = (
+                "PeakPicker: min_moran needs the coordinates of the pixels. Pass "
+                "Spectra, or a DataFrame indexed by (run, x, y, z); or leave min_moran "
+                "at None."
+            )
+            raise ValueError(message)
+        if peaks.empty:
+            return peaks.assign(moran=np.zeros(0))
+        if isinstance(X, Spectra):
+            ends = peaks["left"].to_numpy(), peaks["right"].to_numpy()
+            method = "area" if X.profile else "sum"
+            images = integrate_windows(X, *ends, method, n_jobs=self.n_jobs)
+        else:
+            images = X[:, peaks["bin"].to_numpy()]
+        moran = moran_i(to_numpy(images), pixels.coordinates, pixels.runs)
+        peaks = peaks.assign(moran=moran)
+        return peaks[moran >= self.min_moran].reset_index(drop=True)
 
     # Estimator ---------------------------------------------------------------------
 
@@ -273,6 +304,10 @@ tuple of two floats, default="zscore"
         """
         self._validate_params()
         self._check_noise()
+        pixels = None
+        if self.min_moran is not None:
+            places = X.pixels if isinstance(X, Spectra) else None
+            pixels = known_coordinates(X, places)
         if isinstance(X, Spectra):
             self._check_spectra(X, reset=True)
             self.axis_ = self._resolve_axis(X)
@@ -283,7 +318,10 @@ tuple of two floats, default="zscore"
             self.axis_ = MassAxis.from_values(np.arange(n_bins)) if n_bins > 1 else None
         self._from_spectra = isinstance(X, Spectra)
         self._fitted, reference, frequency = self._references(X)
-        self.peaks_, noise = self._search(self._fitted, self.loq)
+        peaks, noise = self._search(self._fitted, self.loq)
+        if self.min_moran is not None:
+            peaks = self._structured(X, pixels, peaks)
+        self.peaks_ = self._strongest(peaks)
         self.reference_spectrum_ = reference
         self.frequency_ = frequency
         self.noise_ = noise if np.ndim(noise) == 0 else _like(noise, reference)
@@ -364,7 +402,7 @@ tuple of two floats, default="zscore"
         Returns
         -------
         DataFrame
-            As `peaks_`, which stays as it is.
+            As `peaks_`, which stays as it is; `min_moran` is not applied.
         """
         check_is_fitted(self)
         references = self._fitted
@@ -375,7 +413,8 @@ tuple of two floats, default="zscore"
             xp = namespace_of(X)
             X = validate_data(self, X, dtype=[xp.float64, xp.float32], reset=False)
             references, _, _ = self._references(X)
-        return self._search(references, self.loq if loq is None else loq)[0]
+        peaks, _ = self._search(references, self.loq if loq is None else loq)
+        return self._strongest(peaks)
 
     def get_support(self, indices: bool = False) -> np.ndarray:
         """Return which bins of the axis hold a peak's maximum.
