@@ -23,7 +23,19 @@ from pathlib import Path
 STAGES = ("peak_pick", "run (read+integrate+csv)")
 
 OURS = """
-import json, resource, sys, time
+import json, resource, sys, threading, time
+peak, done = [0], threading.Event()
+
+def watch():
+    # Anonymous memory: mapped pages of the file are the system's to take back.
+    while not done.is_set():
+        with open("/proc/self/status") as status:
+            for line in status:
+                if line.startswith("RssAnon"):
+                    peak[0] = max(peak[0], int(line.split()[1]) / 1e3)
+        time.sleep(0.02)
+
+threading.Thread(target=watch, daemon=True).start()
 started = time.perf_counter(), time.process_time()
 from sklearn.pipeline import make_pipeline
 from imsminer import ImzMLReader, PeakIntegrator, PeakPicker
@@ -36,7 +48,9 @@ for _ in range(2):
     pipe = make_pipeline(PeakPicker(), PeakIntegrator())
     features = pipe.fit_transform(ImzMLReader(sys.argv[1]))
     runs.append((time.perf_counter() - wall, time.process_time() - cpu))
+done.set()
 print(json.dumps({
+    "anonymous_mb": peak[0],
     "import_s": imported[0] - started[0],
     "first": runs[0], "warm": runs[1], "shape": features.shape,
     "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
@@ -106,7 +120,8 @@ def main() -> None:
     print(f"file: {size:,.0f} MB; features {ours['shape']}")
     print(
         f"imsminer: warm {ours['warm'][1]:.2f} CPU s ({ours['warm'][0]:.2f} s), first "
-        f"{ours['first'][1]:.2f} CPU s, peak {ours['peak_mb']:,.0f} MB"
+        f"{ours['first'][1]:.2f} CPU s, peak {ours['anonymous_mb']:,.0f} MB anonymous, "
+        f"{ours['peak_mb']:,.0f} MB with the mapped file"
     )
     if arguments.original:
         stages = run_original(path, arguments.original, arguments.driver)
@@ -116,7 +131,8 @@ def main() -> None:
         print(f"original: {cpu:.2f} CPU s, peak {peak:,.0f} MB; {', '.join(used)}")
         print(
             f"ratio: {cpu / ours['warm'][1]:.1f} × in CPU time, memory "
-            f"{ours['peak_mb'] / peak:.2f} of the original's"
+            f"{ours['anonymous_mb'] / peak:.2f} of the original's (with the mapped "
+            f"file {ours['peak_mb'] / peak:.2f})"
         )
 
 
