@@ -31,8 +31,6 @@ CLOSE, CERTAIN = 2.5, 5.0
 CLOSEST, FARTHEST = 0.85, 2.0
 #: Bounds end where the signal is lost in the noise, or falls to this share.
 TAIL = 0.005
-#: Up to this many bins in a FWHM, a parabola is the better centroid.
-NARROW = 8.0
 
 
 def apex_positions(
@@ -263,14 +261,12 @@ def _centroids(
 ) -> np.ndarray:
     """Return each peak's m/z.
 
-    The vertex of a parabola through the logarithms of the top three points, which is
-    exact for a Gaussian; for peaks of many bins, where three points see noise only,
-    and for centroids, the mean weighted by the intensity above half height.
+    The vertex of a parabola through the logarithms of the points above half height,
+    which is exact for a Gaussian; for centroids, which have no shape, their mean.
     """
     result = np.empty(apexes.size)
-    # Centroids are weighted by all of their intensity, and never fitted.
-    narrow, base = (-1.0, 0.0) if centroided else (NARROW, 0.5)
-    kernels.centroids(net, mz, apexes, half.left, half.right, narrow, base, result)
+    fit = not centroided
+    kernels.centroids(net, mz, apexes, half.left, half.right, fit, result)
     return result
 
 

@@ -37,6 +37,8 @@ MAX_DOUBLINGS = 8
 RESOLVED = 0.9
 #: That distance is exceeded by all but this share of neighbouring centroids.
 CLOSEST_GAPS = 0.005
+#: Above this share of filled bins, the spread of their values says what the noise is.
+FILLED = 0.95
 #: Where a typical bin is empty in most pixels, so many of them must agree on a peak.
 LEAST_PIXELS = 4
 
@@ -154,9 +156,10 @@ def search(
         # variance grows with height where only some of the pixels have a value.
         typical = float(np.median(mean[filled] / frequency[filled]))
         event = max(typical, 0.0) / references.n_pixels
-        rate = min(-np.log(max(1.0 - filled.mean(), 1e-9)), 1.0)
+        if filled.mean() < FILLED:
+            rate = min(-np.log(1.0 - filled.mean()), 1.0)
         empty = 1.0 - float(np.median(frequency[filled]))
-    floor = event * np.sqrt(rate)
+    floor = event * np.sqrt(rate * empty)
     shot = event * empty if empty > 0.5 else 0.0
     spectra = {"mean": (mean, floor, shot), "max": (references.maximum, 0.0, 0.0)}
     first, *others = settings.reference.split("+")

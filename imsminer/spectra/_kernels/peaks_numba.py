@@ -56,36 +56,63 @@ def keep_highest(mz, order, reach, kept):
 
 
 @nb.njit(nogil=True, cache=True)
-def centroids(net, mz, apexes, left, right, narrow, base, out):
+def _vertex(net, apex, first, last):
+    """Return how far the vertex of the logarithms' parabola is from the apex.
+
+    Least squares, weighted by the squared height, which is what noise of one size
+    does to a logarithm. NaN where the points make no maximum.
+    """
+    s0, s1, s2, s3, s4 = 0.0, 0.0, 0.0, 0.0, 0.0
+    t0, t1, t2 = 0.0, 0.0, 0.0
+    top = net[apex]
+    for i in range(first, last + 1):
+        if net[i] <= 0:
+            continue
+        x, y = float(i - apex), math.log(net[i] / top)
+        weight = (net[i] / top) ** 2
+        s0 += weight
+        s1 += weight * x
+        s2 += weight * x * x
+        s3 += weight * x**3
+        s4 += weight * x**4
+        t0 += weight * y
+        t1 += weight * x * y
+        t2 += weight * x * x * y
+    # Cramer's rule for the linear and the quadratic coefficient.
+    c0, c1, c2 = s2 * s4 - s3 * s3, s1 * s4 - s2 * s3, s1 * s3 - s2 * s2
+    whole = s0 * c0 - s1 * c1 + s2 * c2
+    if whole <= 1e-9 * s0 * s2 * s4:
+        return math.nan
+    slope = (s0 * (t1 * s4 - s3 * t2) - t0 * c1 + s2 * (s1 * t2 - t1 * s2)) / whole
+    bend = (s0 * (s2 * t2 - t1 * s3) - s1 * (s1 * t2 - t1 * s2) + t0 * c2) / whole
+    return -0.5 * slope / bend if bend < 0 else math.nan
+
+
+@nb.njit(nogil=True, cache=True)
+def centroids(net, mz, apexes, left, right, fit, out):
     """Set each peak's m/z.
 
-    The vertex of a parabola through the logarithms of the top three points where the
-    crossings `left` and `right` are at most `narrow` bins apart; else the mean of m/z
-    weighted by what is above `base` times the height between them.
+    With `fit`, the vertex of a parabola through the logarithms of the points between
+    the crossings `left` and `right`, of the top three at least; else, and where that
+    has no maximum among them, the mean of m/z weighted by their height.
     """
+    n = net.size
     for k in range(apexes.size):
         j = apexes[k]
-        inner = j > 0 and j < net.size - 1
-        if inner and right[k] - left[k] <= narrow:
-            a, b, c = net[j - 1], net[j], net[j + 1]
-            if a > 0 and b > 0 and c > 0:
-                a, b, c = math.log(a), math.log(b), math.log(c)
-                bend = a - 2 * b + c
-                shift = 0.5 * (a - c) / bend if bend < 0 else 0.0
-                shift = min(max(shift, -0.5), 0.5)
-                if shift < 0:
-                    out[k] = mz[j] + shift * (mz[j] - mz[j - 1])
-                else:
-                    out[k] = mz[j] + shift * (mz[j + 1] - mz[j])
-                continue
         first = max(min(math.ceil(left[k]), j), 0)
-        last = min(max(math.floor(right[k]), j), net.size - 1)
+        last = min(max(math.floor(right[k]), j), n - 1)
+        if fit:
+            low, high = max(min(first, j - 1), 0), min(max(last, j + 1), n - 1)
+            shift = _vertex(net, j, low, high)
+            place = j + shift
+            if low <= place <= high:
+                i = min(int(place), n - 2)
+                out[k] = mz[i] + (place - i) * (mz[i + 1] - mz[i])
+                continue
         total, moment = 0.0, 0.0
         for i in range(first, last + 1):
-            weight = net[i] - base * net[j]
-            if weight > 0:
-                total += weight
-                moment += weight * (mz[i] - mz[j])
+            total += net[i]
+            moment += net[i] * (mz[i] - mz[j])
         out[k] = mz[j] + (moment / total if total > 0 else 0.0)
 
 
