@@ -237,6 +237,8 @@ def _blocks(
             else:
                 # It may have been dropped since: then it is computed again, here.
                 yield positions, cache.get(key, partial(task, view, *arguments))
+    # Joblib complains of a generator that nobody has read to its end.
+    next(computed, None)
 
 
 def _as_is(result: Any) -> Any:
