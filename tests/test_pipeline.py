@@ -215,3 +215,25 @@ def test_image_clusterer_ends_a_pipeline(kidney):
     assert images.shape == (342, 4)
     n_peaks = len(pipe["peakpicker"].peaks_)
     assert pipe["imageclusterer"].labels_.shape == (n_peaks,)
+
+
+@pytest.mark.skipif(
+    os.environ.get("SCIPY_ARRAY_API") != "1",
+    reason="array_api_dispatch needs SCIPY_ARRAY_API=1 from the start",
+)
+def test_dispatch_of_a_whole_pipeline_to_another_array_library(kidney):
+    xp = pytest.importorskip("array_api_strict")
+    pipe = make_pipeline(
+        BaselineSubtractor(),
+        MassAligner(),
+        TICNormalizer(),
+        PeakPicker(loq=50),
+        PeakIntegrator(),
+        InSituSegmenter(n_clusters=3, n_init=2, random_state=0),
+    )
+    few = kidney[:60]
+    with config_context(array_api_dispatch=True):
+        expected = clone(pipe).fit_predict(few)
+        labels = pipe.fit_predict(few.to(xp))
+    assert isinstance(labels, type(xp.asarray([0])))
+    np.testing.assert_array_equal(np.asarray(labels), expected)
