@@ -43,7 +43,7 @@ def peak_reproducibility_score(estimator: Any, X: Any, y: Any = None) -> float:
         The mean number of peaks matched over both directions, minus the number of
         peaks without a match in both. Peaks picked with the picker's `loq` in one set
         of pixels have a match when they are found with half of it in the other (within
-        10 ppm, one to one).
+        10 ppm, one to one; within one bin for arrays, whose columns have no m/z).
 
     Notes
     -----
@@ -75,7 +75,7 @@ def peak_reproducibility_score(estimator: Any, X: Any, y: Any = None) -> float:
         (picker.peaks_, picker.pick(X, loq=low)),
         (picker.pick(X), picker.pick(loq=low)),
     ):
-        pairs = match_peaks(strict["mz"], loose["mz"], TOLERANCE_PPM)
+        pairs = match_peaks(strict["mz"], loose["mz"], _tolerance(X, strict["mz"]))
         matched.append(pairs[0].size)
         unmatched += len(strict) - pairs[0].size
     return float(np.mean(matched) - unmatched)
@@ -149,6 +149,12 @@ def spatial_structure_score(estimator: Any, X: Any, y: Any = None) -> float:
     return float(
         structure[: low.size].mean() - (between.mean() if between.size else 0.0)
     )
+
+
+def _tolerance(X: Any, mz: Any) -> Any:
+    if isinstance(X, Spectra):
+        return TOLERANCE_PPM
+    return 1e6 / np.maximum(np.asarray(mz), 1.0)
 
 
 def _at_picker(estimator: Any, X: Any, score: str) -> tuple[PeakPicker, Any]:
