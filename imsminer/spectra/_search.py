@@ -8,6 +8,7 @@ import joblib
 import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter1d
+from scipy.special import pdtrc
 
 from imsminer._array import is_numpy, namespace_of, to_numpy
 from imsminer.core._grid import sample_spectra
@@ -39,8 +40,10 @@ RESOLVED = 0.9
 CLOSEST_GAPS = 0.005
 #: Above this share of filled bins, the spread of their values says what the noise is.
 FILLED = 0.95
-#: Where a typical bin is empty in most pixels, so many of them must agree on a peak.
-LEAST_PIXELS = 4
+#: Where a typical bin is empty in most pixels, so many of them must agree on a peak,
+LEAST_PIXELS = 3
+#: and so many that fewer peaks than this come about by chance.
+CHANCE = 0.5
 
 
 @dataclass(frozen=True)
@@ -147,21 +150,10 @@ def search(
     references: References, settings: SearchSettings
 ) -> tuple[pd.DataFrame, float | np.ndarray]:
     """Return the table of peaks and the noise of the reference that was searched."""
-    mean, frequency = references.mean, references.frequency
-    filled = frequency > 0
-    event, rate, empty = 0.0, 0.0, 0.0
-    if filled.any():
-        # What one pixel with a typical value adds to the mean; how many of them fall
-        # into a bin without a peak, from the share of bins that got none; and how the
-        # variance grows with height where only some of the pixels have a value.
-        typical = float(np.median(mean[filled] / frequency[filled]))
-        event = max(typical, 0.0) / references.n_pixels
-        if filled.mean() < FILLED:
-            rate = min(-np.log(1.0 - filled.mean()), 1.0)
-        empty = 1.0 - float(np.median(frequency[filled]))
-    floor = event * np.sqrt(rate * empty)
-    shot = event * empty if empty > 0.5 else 0.0
-    spectra = {"mean": (mean, floor, shot), "max": (references.maximum, 0.0, 0.0)}
+    spectra = {
+        "mean": (references.mean, _counting(references)),
+        "max": (references.maximum, _Counting(0.0, 0.0, 0.0)),
+    }
     first, *others = settings.reference.split("+")
     peaks, noise = _search_one(first, references, *spectra[first], settings)
     for name in others:
@@ -170,16 +162,48 @@ def search(
     return peaks, noise
 
 
+@dataclass(frozen=True)
+class _Counting:
+    """The noise of a mean of few values."""
+
+    floor: float
+    """Standard deviation in a bin without a peak."""
+    shot: float
+    """How its variance grows with height."""
+    rate: float
+    """Values that a bin without a peak gets from all pixels."""
+
+
+def _counting(references: References) -> _Counting:
+    """Take values as events that fall into bins at random.
+
+    What one of them adds to the mean is known from the bins that got any, and how many
+    there are from the share of bins that got none. Where all pixels fill a bin that is
+    filled at all, nothing is left to chance.
+    """
+    filled = references.frequency > 0
+    if not filled.any():
+        return _Counting(0.0, 0.0, 0.0)
+    frequency = references.frequency[filled]
+    event = max(float(np.median(references.mean[filled] / frequency)), 0.0)
+    event /= references.n_pixels
+    empty = 1.0 - float(np.median(frequency))
+    share = filled.mean()
+    rate = float(-np.log(1.0 - share)) if share < FILLED else 0.0
+    floor = event * np.sqrt(min(rate, 1.0) * empty)
+    sparse = empty > 0.5
+    return _Counting(floor, event * empty if sparse else 0.0, rate if sparse else 0.0)
+
+
 def _search_one(
     which: str,
     references: References,
     spectrum: np.ndarray,
-    floor: float,
-    shot: float,
+    counting: _Counting,
     settings: SearchSettings,
 ) -> tuple[pd.DataFrame, float | np.ndarray]:
     """Search one reference spectrum; that of centroids is smoothed as it needs it."""
-    arguments = (which, references, spectrum, floor, shot)
+    arguments = (which, references, spectrum, counting)
     if not references.centroided:
         return _search_smoothed(0.0, *arguments, settings)
     chosen = replace(settings, loq=BANDWIDTH_LOQ)
@@ -199,11 +223,11 @@ def _search_smoothed(
     which: str,
     references: References,
     spectrum: np.ndarray,
-    floor: float,
-    shot: float,
+    counting: _Counting,
     settings: SearchSettings,
 ) -> tuple[pd.DataFrame, float | np.ndarray]:
     """Search a spectrum after smoothing by a Gaussian of this many bins (sd)."""
+    floor, shot = counting.floor, counting.shot
     if width > 0:
         spectrum = gaussian_filter1d(spectrum, width, mode="constant")
         # The sum of the kernel's squares is what is left of a variance.
@@ -234,9 +258,27 @@ def _search_smoothed(
     )
     if shot > 0:
         seen = np.rint(peaks["frequency"] * references.n_pixels)
-        least = min(LEAST_PIXELS, references.n_pixels / 2)
+        least = _least_pixels(counting.rate, references, peaks)
         peaks = peaks[seen >= least].reset_index(drop=True)
     return peaks, noise
+
+
+def _least_pixels(rate: float, references: References, peaks: pd.DataFrame) -> float:
+    """Return how many pixels must agree on a peak, so that chance makes less than one.
+
+    No more than half of the pixels are asked to.
+    """
+    n_places = references.mz.size
+    if references.centroided and len(peaks):
+        # Centroids are looked for within a FWHM, not in a single bin.
+        width = np.gradient(references.mz)[peaks["bin"]]
+        bins = max(float(np.median(peaks["fwhm"] / width)), 1.0)
+        n_places, rate = n_places / bins, rate * bins
+    number = np.arange(LEAST_PIXELS, 1000)
+    chance = n_places * pdtrc(number - 1, rate)
+    likely = number[chance >= CHANCE]
+    least = likely[-1] + 1 if likely.size else LEAST_PIXELS
+    return min(float(least), references.n_pixels / 2)
 
 
 def _background(
