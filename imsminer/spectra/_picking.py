@@ -27,6 +27,8 @@ MERGE = 0.8
 #: Centroids scatter less than their profiles are wide. Up to this many of their usual
 #: FWHM apart, the lower of two maxima must rise by this many standard deviations.
 CLOSE, CERTAIN = 2.5, 5.0
+#: Profiles are no wider than this many FWHM of their centroids' scatter.
+WIDEST = 25.0
 #: Bounds in FWHM: no closer to the apex (± 2 sd of a Gaussian) and no farther.
 CLOSEST, FARTHEST = 0.85, 2.0
 #: Bounds end where the signal is lost in the noise, or falls to this share.
@@ -128,7 +130,8 @@ def peak_table(
         reach = np.full(apexes.size, MERGE) * half.usual
         if centroided:
             reach = np.where(certain, reach, CLOSE * half.usual)
-            reach = np.maximum(reach, resolution * mz[apexes])
+            apart = np.minimum(resolution * mz[apexes], WIDEST * half.usual)
+            reach = np.maximum(reach, apart)
         kept = _merge(mz[apexes], net[apexes], reach)
         if kept.all():
             break
