@@ -67,6 +67,19 @@ def peak_reproducibility_score(estimator: Any, X: Any, y: Any = None) -> float:
     >>> picker = PeakPicker().fit(spectra[:25])
     >>> peak_reproducibility_score(picker, spectra[25:])
     1.0
+
+    In a search:
+
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from imsminer.model_selection import SpatialBlockSplit
+    >>> search = GridSearchCV(
+    ...     PeakPicker(),
+    ...     {"loq": [5, 10], "min_points": [4, 6]},
+    ...     cv=SpatialBlockSplit(2, block_size=5),
+    ...     scoring=peak_reproducibility_score,
+    ... )
+    >>> search.fit(spectra).best_params_
+    {'loq': 5, 'min_points': 4}
     """
     picker, X = _at_picker(estimator, X, "peak_reproducibility_score")
     low = FOUND * picker.loq

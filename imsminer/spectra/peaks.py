@@ -130,8 +130,15 @@ tuple of two floats, default="zscore"
     Instruments threshold: most bins of sparse data are empty in most pixels, and all
     estimators would collapse there. So each of them is the larger of two values, over
     all bins and over those that at least 2 % of the pixels fill (if these are a
-    quarter of the axis or more), and never less than what one pixel with a typical
-    intensity adds to the mean.
+    quarter of the axis or more), and never less than the noise of counting: what one
+    pixel with a typical intensity adds to the mean, times the square root of how many
+    such pixels a bin without a peak gets. Where a typical bin is empty in most pixels,
+    prominences must exceed that noise at the height of the peak, too, and as many
+    pixels must hold the peak as chance would not bring together (3 at least).
+
+    The reference of centroids is smoothed, as far as that changes the number of peaks:
+    weak ions scatter over many bins. Ions closer than spectra tell centroids apart,
+    which is seen in at most 10 of them, are one peak.
 
     References
     ----------
