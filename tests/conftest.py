@@ -1,5 +1,6 @@
 """Fixtures that all tests share; few threads, no windows."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,11 @@ def kidney_path(tmp_path_factory):
     from imsminer.datasets import load_kidney
 
     return load_kidney(cache_dir=tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "dispatch"])
+def dispatch(request):
+    """Whether ``array_api_dispatch`` is on, which SciPy must know from the start."""
+    if request.param and os.environ.get("SCIPY_ARRAY_API") != "1":
+        pytest.skip("array_api_dispatch needs SCIPY_ARRAY_API=1 from the start")
+    return request.param

@@ -44,21 +44,6 @@ ESTIMATORS = [
     ImageClusterer(),
 ]
 
-dispatch = pytest.mark.parametrize(
-    "dispatch",
-    [
-        False,
-        pytest.param(
-            True,
-            marks=pytest.mark.skipif(
-                os.environ.get("SCIPY_ARRAY_API") != "1",
-                reason="array_api_dispatch needs SCIPY_ARRAY_API=1 from the start",
-            ),
-        ),
-    ],
-    ids=["plain", "dispatch"],
-)
-
 
 @pytest.fixture(scope="module")
 def kidney():
@@ -75,7 +60,6 @@ def default_pipeline(**keywords):
     )
 
 
-@dispatch
 def test_the_ten_line_pipeline(kidney, dispatch):
     pipe = make_pipeline(
         BaselineSubtractor(),
@@ -94,7 +78,6 @@ def test_the_ten_line_pipeline(kidney, dispatch):
         np.testing.assert_array_equal(pipe.predict(kidney[50:90]), labels[50:90])
 
 
-@dispatch
 def test_grid_search_and_cross_validation(kidney, dispatch):
     y = (kidney.coordinates[:, 0] > 9).astype(int)
     model = make_pipeline(

@@ -1,6 +1,5 @@
 """Spectra: rows, views, chunks, queue, pickling, and life inside scikit-learn."""
 
-import os
 import pickle
 from dataclasses import dataclass
 
@@ -266,20 +265,6 @@ def test_spectra_never_become_an_array_by_accident():
         np.asarray(ragged())
 
 
-@pytest.mark.parametrize(
-    "dispatch",
-    [
-        False,
-        pytest.param(
-            True,
-            marks=pytest.mark.skipif(
-                os.environ.get("SCIPY_ARRAY_API") != "1",
-                reason="array_api_dispatch needs SCIPY_ARRAY_API=1 from the start",
-            ),
-        ),
-    ],
-    ids=["plain", "dispatch"],
-)
 def test_selections_of_scikit_learn(make, dispatch):
     spectra = make()
     y = np.arange(20) % 2
