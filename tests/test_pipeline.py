@@ -220,3 +220,10 @@ def test_dispatch_of_a_whole_pipeline_to_another_array_library(kidney):
         labels = pipe.fit_predict(few.to(xp))
     assert isinstance(labels, type(xp.asarray([0])))
     np.testing.assert_array_equal(np.asarray(labels), expected)
+
+
+def test_progress_bars_of_scikit_learn_see_the_steps(kidney):
+    progress = pytest.importorskip("sklearn.callback").ProgressBar
+    pipe = make_pipeline(PeakPicker(loq=30), PeakIntegrator())
+    pipe.set_callbacks(progress())
+    assert pipe.fit(kidney).transform(kidney).shape[0] == 342
