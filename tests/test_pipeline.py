@@ -222,6 +222,7 @@ def test_dispatch_of_a_whole_pipeline_to_another_array_library(kidney):
     np.testing.assert_array_equal(np.asarray(labels), expected)
 
 
+@pytest.mark.filterwarnings("ignore:The estimator .* does not support callbacks")
 def test_progress_bars_of_scikit_learn_see_the_steps(kidney):
     progress = pytest.importorskip("sklearn.callback").ProgressBar
     pipe = make_pipeline(PeakPicker(loq=30), PeakIntegrator())

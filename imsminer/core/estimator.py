@@ -80,3 +80,19 @@ class SpectraTransformer(
                 self.n_features_in_ = X.n_mz
             self.__dict__.pop("feature_names_in_", None)
         return X
+
+    def _check_same_kind(self, X: Any, *, from_spectra: bool) -> None:
+        """Refuse an array after a fit on Spectra, and the other way round.
+
+        m/z of spectra and columns of an array are different axes: positions on one say
+        nothing on the other.
+        """
+        if isinstance(X, Spectra) != from_spectra:
+            name = type(self).__name__
+            kinds = ("an array", "Spectra")
+            message = (
+                f"{name} was fitted on {kinds[from_spectra]}, but X is "
+                f"{kinds[not from_spectra]}: the columns of an array have no m/z. Fit "
+                f"{name} again on what it is to transform."
+            )
+            raise ValueError(message)

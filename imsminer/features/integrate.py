@@ -142,6 +142,7 @@ class PeakIntegrator(SpectraTransformer):
         """
         self._validate_params()
         peaks = self.peaks
+        self._from_spectra = isinstance(X, Spectra)
         if isinstance(X, Spectra):
             self._check_spectra(X, reset=True)
             peaks = X.peaks if peaks is None else peaks
@@ -174,6 +175,7 @@ class PeakIntegrator(SpectraTransformer):
             array of its dtype, unchanged when there are no peaks.
         """
         check_is_fitted(self)
+        self._check_same_kind(X, from_spectra=self._from_spectra)
         if isinstance(X, Spectra):
             return self._transform_spectra(self._check_spectra(X, reset=False))
         check_same_namespace(self, "transform", self.windows_, X)
@@ -219,8 +221,6 @@ class PeakIntegrator(SpectraTransformer):
         return tags
 
     def _transform_spectra(self, X: Spectra) -> Any:
-        if self.peaks_ is None:
-            raise ValueError(self._no_peaks(None))
         method = self.method
         if method == "auto":
             method = "area" if X.profile else "sum"

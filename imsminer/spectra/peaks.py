@@ -319,6 +319,13 @@ tuple of two floats, default="zscore"
             self._check_spectra(X, reset=True)
             self.axis_ = self._resolve_axis(X)
         else:
+            if self.axis is not None:
+                message = (
+                    "PeakPicker: axis needs Spectra; the columns of an array are the "
+                    "axis 0, 1, 2, … already. Leave axis at None, or use "
+                    "Spectra.from_arrays(X, mz=...)."
+                )
+                raise ValueError(message)
             xp = namespace_of(X)
             X = validate_data(self, X, dtype=[xp.float64, xp.float32])
             n_bins = X.shape[1]
@@ -355,6 +362,7 @@ tuple of two floats, default="zscore"
             The same Spectra with `peaks`; of an array the columns of the maxima.
         """
         check_is_fitted(self)
+        self._check_same_kind(X, from_spectra=self._from_spectra)
         if isinstance(X, Spectra):
             self._check_spectra(X, reset=False)
             return X.with_peaks(self.peaks_)
@@ -412,6 +420,8 @@ tuple of two floats, default="zscore"
             As `peaks_`, which stays as it is; `min_moran` is not applied.
         """
         check_is_fitted(self)
+        if X is not None:
+            self._check_same_kind(X, from_spectra=self._from_spectra)
         references = self._fitted
         if isinstance(X, Spectra):
             references, _, _ = self._references(self._check_spectra(X, reset=False))

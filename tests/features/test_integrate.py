@@ -306,3 +306,12 @@ def test_array_api_dispatch_keeps_the_library():
         found = integrator.transform(X)
     assert isinstance(found, type(X))
     np.testing.assert_array_equal(np.asarray(found).ravel(), [1, 5, 9])
+
+
+def test_arrays_and_spectra_are_not_mixed():
+    X = np.arange(12.0).reshape(3, 4)
+    spectra = Spectra.from_arrays(X, mz=[1.0, 2.0, 3.0, 4.0])
+    for fitted, other in ((X, spectra), (spectra, X)):
+        integrator = PeakIntegrator(peaks=[2.0], window="ppm").fit(fitted)
+        with pytest.raises(ValueError, match="Fit PeakIntegrator again"):
+            integrator.transform(other)

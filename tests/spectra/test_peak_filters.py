@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imsminer import PeakPicker, Spectra
+from imsminer import MassAxis, PeakPicker, Spectra
 
 MZ = np.arange(500.0, 512.0, 0.01)
 CENTERS = np.array([502.0, 505.0, 508.0, 510.0])
@@ -85,3 +85,16 @@ def test_max_peaks_keeps_the_strongest_of_those_that_stay(spectra):
 def test_min_moran_out_of_range_is_an_error(spectra):
     with pytest.raises(ValueError, match="min_moran"):
         PeakPicker(min_moran=2).fit(spectra)
+
+
+def test_arrays_and_spectra_are_not_mixed(spectra, data):
+    for fitted, other in ((spectra, data[0]), (data[0], spectra)):
+        picker = PeakPicker().fit(fitted)
+        for method in (picker.transform, picker.pick):
+            with pytest.raises(ValueError, match="Fit PeakPicker again"):
+                method(other)
+
+
+def test_an_axis_needs_spectra(data):
+    with pytest.raises(ValueError, match="axis needs Spectra"):
+        PeakPicker(axis=MassAxis.ppm(5)).fit(data[0])
