@@ -14,18 +14,15 @@ from imsminer._array import (
     check_same_namespace,
     device_of,
     namespace_of,
-    to_numpy,
 )
 from imsminer._sklearn_compat import Interval, StrOptions, check_feature_names_in
 from imsminer.core.axis import MassAxis
 from imsminer.core.binning import sample_cells
 from imsminer.core.cache import cache
 from imsminer.core.estimator import SpectraTransformer
-from imsminer.core.grid import Pixels, known_coordinates
-from imsminer.core.moran import moran_i
+from imsminer.core.grid import known_coordinates
 from imsminer.core.peaktable import feature_names
 from imsminer.core.spectra import Spectra
-from imsminer.core.windows import integrate_windows
 from imsminer.spectra._noise import ESTIMATORS
 from imsminer.spectra._search import (
     References,
@@ -34,6 +31,7 @@ from imsminer.spectra._search import (
     search,
     spectra_references,
 )
+from imsminer.spectra._structure import with_structure
 
 __all__ = ["PeakPicker"]
 
@@ -269,29 +267,6 @@ tuple of two floats, default="zscore"
         best = np.argsort(-peaks["snr"].to_numpy(), kind="stable")
         return peaks.iloc[np.sort(best[: self.max_peaks])].reset_index(drop=True)
 
-    def _structured(
-        self, X: Any, pixels: Pixels | None, peaks: pd.DataFrame
-    ) -> pd.DataFrame:
-        """Return the peaks whose images have spatial structure, with Moran's I."""
-        if pixels is None:
-            message = (
-                "PeakPicker: min_moran needs the coordinates of the pixels. Pass "
-                "Spectra, or a DataFrame indexed by (run, x, y, z); or leave min_moran "
-                "at None."
-            )
-            raise ValueError(message)
-        if peaks.empty:
-            return peaks.assign(moran=np.zeros(0))
-        if isinstance(X, Spectra):
-            ends = peaks["left"].to_numpy(), peaks["right"].to_numpy()
-            method = "area" if X.profile else "sum"
-            images = integrate_windows(X, *ends, method, n_jobs=self.n_jobs)
-        else:
-            images = X[:, peaks["bin"].to_numpy()]
-        moran = moran_i(to_numpy(images), pixels.coordinates, pixels.runs)
-        peaks = peaks.assign(moran=moran)
-        return peaks[moran >= self.min_moran].reset_index(drop=True)
-
     # Estimator ---------------------------------------------------------------------
 
     def fit(self, X: Any, y: Any = None) -> PeakPicker:
@@ -334,7 +309,7 @@ tuple of two floats, default="zscore"
         self._fitted, reference, frequency = self._references(X)
         peaks, noise = self._search(self._fitted, self.loq)
         if self.min_moran is not None:
-            peaks = self._structured(X, pixels, peaks)
+            peaks = with_structure(X, pixels, peaks, self.min_moran, n_jobs=self.n_jobs)
         self.peaks_ = self._strongest(peaks)
         self.reference_spectrum_ = reference
         self.frequency_ = frequency

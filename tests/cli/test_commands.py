@@ -229,6 +229,8 @@ def test_a_file_that_is_no_imzml_is_one_line_without_traceback(tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
 def test_ctrl_c_leaves_no_partial_output(kidney, tmp_path):
     program = (
+        # Shells start background jobs with the signal ignored.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
         "import time, imsminer.cli.results as r;"
         "from imsminer.cli import main;"
         "write = r.write_tables;"
