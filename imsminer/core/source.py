@@ -90,6 +90,11 @@ class Source(ABC):
         """Number of points of the axis that all spectra share, or `None`."""
         return None if self.mz is None else self.mz.size
 
+    @property
+    def in_place(self) -> bool:
+        """Whether consecutive rows are delivered as views, which cost no memory."""
+        return False
+
     def run_axis(self, run: int) -> np.ndarray | None:
         """Return the axis that the spectra of one run share, or `None`."""
         return self.mz
@@ -188,6 +193,8 @@ class ArraySource(Source):
         else:
             self.row_bytes = np.diff(indptr) * (8 + intensity.itemsize)
 
+    in_place = True
+
     @cached_property
     def identity(self) -> str:  # type: ignore[override]
         return joblib.hash(
@@ -258,6 +265,10 @@ class ConcatSource(Source):
     def __reduce__(self) -> tuple:
         # The tables are made again: a study pickles as small as its files.
         return ConcatSource, (self.sources,)
+
+    @property
+    def in_place(self) -> bool:
+        return all(source.in_place for source in self.sources)
 
     @property
     def n_bytes_read(self) -> int:  # type: ignore[override]

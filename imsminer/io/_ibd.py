@@ -252,6 +252,14 @@ class ArrayReader:
         flat = self._assemble(buffer, starts, columns, indptr, rows, "intensity")
         return flat.reshape(offsets.size, n_mz), n_bytes
 
+    @property
+    def in_place(self) -> bool:
+        """Whether consecutive rows on a shared axis are views of the mapped file.
+
+        Where the type's alignment forbids it after all, they are copied.
+        """
+        return self._stride is not None and self.file[3]
+
     def _regular_stride(self) -> int | None:
         """Bytes from one stored intensity row to the next, where that is constant."""
         # NumPy takes None for float64, so the comparison alone will not do.

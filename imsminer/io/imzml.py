@@ -110,6 +110,11 @@ class ImzMLSource(Source):
         return int(self._index.lengths[0]) if self._index.shared else None
 
     @property
+    def in_place(self) -> bool:
+        """Whether rows are views of the mapped file."""
+        return self._index.shared and self._index.reader.in_place
+
+    @property
     def skipped(self) -> pd.DataFrame:
         """Spectra that were left out, with the reason."""
         return self._index.skipped

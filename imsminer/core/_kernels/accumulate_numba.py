@@ -57,46 +57,28 @@ def sum_rows(X, total):
                 _add_one(X[p, low:high], part)
 
 
-# Fused statistics take three short loops over a tile that the L1 cache holds: one loop
-# with all four needs more registers than there are, and is half as fast.
-
-
-@nb.njit(nogil=True, cache=True, fastmath={"contract"})
-def _add_squares(a, b, c, d, e, f, g, h, total, squares):
+@nb.njit(nogil=True, cache=True)
+def _fuse_eight(a, b, c, d, e, f, g, h, total, maximum, count, squares):
     for j in range(total.size):
-        p, q = np.float64(a[j]), np.float64(b[j])
-        r, s = np.float64(c[j]), np.float64(d[j])
-        t, u = np.float64(e[j]), np.float64(f[j])
-        v, w = np.float64(g[j]), np.float64(h[j])
-        total[j] += ((p + q) + (r + s)) + ((t + u) + (v + w))
-        squares[j] += ((p * p + q * q) + (r * r + s * s)) + (
-            (t * t + u * u) + (v * v + w * w)
-        )
-
-
-@nb.njit(nogil=True, cache=True)
-def _raise_maximum(a, b, c, d, e, f, g, h, maximum):
-    for j in range(maximum.size):
-        p = a[j] if a[j] > b[j] else b[j]
-        q = c[j] if c[j] > d[j] else d[j]
-        r = e[j] if e[j] > f[j] else f[j]
-        s = g[j] if g[j] > h[j] else h[j]
-        p = p if p > q else q
-        r = r if r > s else s
-        p = p if p > r else r
-        maximum[j] = p if p > maximum[j] else maximum[j]
-
-
-@nb.njit(nogil=True, cache=True)
-def _add_counts(a, b, c, d, e, f, g, h, count):
-    for j in range(count.size):
+        s, t, u, v = a[j], b[j], c[j], d[j]
+        w, x, y, z = e[j], f[j], g[j], h[j]
         count[j] += (
-            (np.int32(a[j] > 0) + np.int32(b[j] > 0))
-            + (np.int32(c[j] > 0) + np.int32(d[j] > 0))
-        ) + (
-            (np.int32(e[j] > 0) + np.int32(f[j] > 0))
-            + (np.int32(g[j] > 0) + np.int32(h[j] > 0))
-        )
+            (np.int32(s > 0) + np.int32(t > 0)) + (np.int32(u > 0) + np.int32(v > 0))
+        ) + ((np.int32(w > 0) + np.int32(x > 0)) + (np.int32(y > 0) + np.int32(z > 0)))
+        one = s if s > t else t
+        two = u if u > v else v
+        three = w if w > x else x
+        four = y if y > z else z
+        one = one if one > two else two
+        three = three if three > four else four
+        top = one if one > three else three
+        maximum[j] = top if top > maximum[j] else maximum[j]
+        fs, ft, fu, fv = np.float64(s), np.float64(t), np.float64(u), np.float64(v)
+        fw, fx, fy, fz = np.float64(w), np.float64(x), np.float64(y), np.float64(z)
+        total[j] += ((fs + ft) + (fu + fv)) + ((fw + fx) + (fy + fz))
+        left = (fs * fs + ft * ft) + (fu * fu + fv * fv)
+        right = (fw * fw + fx * fx) + (fy * fy + fz * fz)
+        squares[j] += left + right
 
 
 @nb.njit(nogil=True, cache=True)
@@ -118,23 +100,25 @@ def accumulate_rows(X, total, maximum, count, squares):
     """
     n, m = X.shape
     tile = TILE // 2
+    # Counts of a group fit into 32 bits, of which a vector holds twice as many.
+    counted = np.empty(tile, np.int32)
     for group in range(0, n, GROUP):
         stop = min(group + GROUP, n)
         whole = stop - (stop - group) % 8
         for low in range(0, m, tile):
             high = min(low + tile, m)
-            t, u = total[low:high], maximum[low:high]
-            v, w = count[low:high], squares[low:high]
+            t, u, w = total[low:high], maximum[low:high], squares[low:high]
+            v = counted[: high - low]
+            v[:] = 0
             for p in range(group, whole, 8):
                 a, b = X[p, low:high], X[p + 1, low:high]
                 c, d = X[p + 2, low:high], X[p + 3, low:high]
                 e, f = X[p + 4, low:high], X[p + 5, low:high]
                 g, h = X[p + 6, low:high], X[p + 7, low:high]
-                _add_squares(a, b, c, d, e, f, g, h, t, w)
-                _raise_maximum(a, b, c, d, e, f, g, h, u)
-                _add_counts(a, b, c, d, e, f, g, h, v)
+                _fuse_eight(a, b, c, d, e, f, g, h, t, u, v, w)
             for p in range(whole, stop):
                 _fuse_one(X[p, low:high], t, u, v, w)
+            count[low:high] += v
 
 
 @nb.njit(nogil=True, cache=True)
