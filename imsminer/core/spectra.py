@@ -22,6 +22,8 @@ __all__ = ["Spectra", "Spectrum", "concatenate", "pixel_index"]
 CHUNK_BYTES = 4 * 2**20
 #: Views into a mapped file are in nobody's cache yet: fewer, larger ones cost less.
 VIEW_BYTES = 24 * 2**20
+#: Spectra with axes of their own that are larger than this come one by one, in place.
+LARGE_ROW = 384 * 2**10
 
 
 class Spectrum(NamedTuple):
@@ -309,6 +311,10 @@ class Spectra:
         limit = CHUNK_BYTES if max_bytes is None else max_bytes
         if max_bytes is None and self.source.in_place and not self.queue:
             limit = VIEW_BYTES
+        elif max_bytes is None and self.n_mz is None and len(self):
+            # Gathering costs a copy, which a large spectrum alone does without.
+            large = self.source.row_bytes[self.rows].mean() > LARGE_ROW
+            limit = 1 if large else limit
         limit = min(limit, int(get_config()["working_memory"] * 2**20))
         source, rows = self.source, self._rows
         if rows is None:
