@@ -137,6 +137,7 @@ def test_neither_chunks_nor_threads_nor_order_change_a_result(
     rows = row_statistics(spectra)
     cache.clear()
     monkeypatch.setattr("imsminer.core.spectra.CHUNK_BYTES", limit)
+    monkeypatch.setattr("imsminer.core.spectra.VIEW_BYTES", limit)
     order = np.random.default_rng(0).permutation(300)
     found = axis_statistics(spectra[order], AXIS, n_jobs=n_jobs)
     np.testing.assert_allclose(found.total, expected.total, rtol=1e-13)

@@ -172,6 +172,7 @@ def test_neither_chunks_nor_threads_nor_order_change_a_feature(monkeypatch):
     for limit in (1, 100_000, 2**30):
         cache.clear()
         monkeypatch.setattr("imsminer.core.spectra.CHUNK_BYTES", limit)
+        monkeypatch.setattr("imsminer.core.spectra.VIEW_BYTES", limit)
         pd.testing.assert_frame_equal(integrator.fit_transform(spectra), expected)
     cache.clear()
     order = np.random.default_rng(0).permutation(200)
