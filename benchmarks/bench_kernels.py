@@ -81,7 +81,7 @@ def points() -> dict[str, float]:
         seconds = interleave(
             {
                 "ours": lambda guide=guide, edges=edges, total=total: (
-                    binning_numba.sum_points(*flat, guide, edges, total)
+                    binning_numba.sum_points(*flat, indptr, guide, edges, total)
                 ),
                 "bincount": rival,
             }

@@ -60,6 +60,6 @@ html_theme_options = {
     "header_links_before_dropdown": 6,
 }
 html_context = {"default_mode": "light"}
-html_sidebars = {"index": [], "getting_started": []}
+html_sidebars = {"index": [], "getting_started": [], "gallery/index": []}
 html_show_sourcelink = False
 html_copy_source = False

@@ -205,7 +205,9 @@ class _Accumulator:
         spread = chunk.profile and self._binner.cells is not None
         brief = len(self._arrays) == 1
         name = f"{'spread_' if spread else ''}{'sum' if brief else 'accumulate'}_points"
-        points = (chunk.mz, chunk.intensity) if brief else _flat(chunk)
+        points: tuple = (chunk.mz, chunk.intensity)
+        if not (brief and spread):
+            points = (*points, chunk.indptr)
         if is_numpy_array(chunk.intensity):
             cells = (self._cell_guide, self._binner.cells) if spread else ()
             bins = (self._guide, self._binner.edges)
@@ -239,7 +241,3 @@ class _Accumulator:
         out = np.empty((chunk.n_spectra, self._binner.centers.size))
         binning_numba.rebin_rows(chunk.intensity, *matrix, out)
         return out
-
-
-def _flat(chunk: SpectrumChunk) -> tuple[Any, Any, Any]:
-    return chunk.mz, chunk.intensity, chunk.indptr

@@ -346,10 +346,10 @@ def test_maxima_of_the_kidney_do_not_depend_on_the_axis(kidney, axis, window):
     # 0.0156 wide (R = 50,000): at exactly half of that, the averaging inside the bin
     # alone takes 11 to 13 % of the maxima, which are 1 to 2 cells of noise.
     grid = estimate_grid(kidney)
-    mz, intensity, _ = kidney.source.read(slice(0, len(kidney)))
+    mz, intensity, indptr = kidney.source.read(slice(0, len(kidney)))
     guide = binning_numba.build_guide(grid.edges)
     native = np.zeros(grid.n_bins)
-    binning_numba.sum_points(mz, intensity, guide, grid.edges, native)
+    binning_numba.sum_points(mz, intensity, indptr, guide, grid.edges, native)
     bins = axis.resolve(*window)
     total = np.zeros(bins.n_bins)
     inside = (mz > bins.edges[0]) & (mz < bins.edges[-1])

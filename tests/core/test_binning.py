@@ -91,9 +91,10 @@ def test_points_on_even_edges_go_up(step):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_sums_are_those_of_a_histogram(axis, dtype):
     edges, _ = axis
-    mz, intensity, _ = ragged(dtype=dtype)
+    mz, intensity, indptr = ragged(dtype=dtype)
     total = np.zeros(edges.size - 1)
-    dropped = binning_numba.sum_points(mz, intensity, build_guide(edges), edges, total)
+    guide = build_guide(edges)
+    dropped = binning_numba.sum_points(mz, intensity, indptr, guide, edges, total)
     expected, _ = np.histogram(mz, edges, weights=intensity.astype(np.float64))
     np.testing.assert_allclose(total, expected, rtol=1e-12, atol=1e-12)
     assert dropped == np.count_nonzero((mz < edges[0]) | (mz >= edges[-1]))
@@ -191,7 +192,8 @@ def test_false_maxima_are_what_plain_binning_makes():
     profile = np.exp(-0.5 * ((GRID[:, None] - [150.0, 200]) / 0.132) ** 2).sum(1)
     edges = np.arange(110, 295, 0.025)
     total = np.zeros(edges.size - 1)
-    binning_numba.sum_points(GRID, profile, build_guide(edges), edges, total)
+    whole = np.array([0, GRID.size])
+    binning_numba.sum_points(GRID, profile, whole, build_guide(edges), edges, total)
     assert find_peaks(total, height=1e-3 * total.max())[0].size > 10
 
 
@@ -203,8 +205,9 @@ def test_reference_agrees(xp, name):
     mz, intensity, indptr = ragged(grid=GRID)
     flat = xp.asarray(mz), xp.asarray(intensity)
     total = np.zeros(edges.size - 1)
-    dropped = binning_numba.sum_points(mz, intensity, guide, edges, total)
-    reference, missed = binning_xp.sum_points(*flat, xp.asarray(edges))
+    dropped = binning_numba.sum_points(mz, intensity, indptr, guide, edges, total)
+    ends = xp.asarray(indptr), xp.asarray(edges)
+    reference, missed = binning_xp.sum_points(*flat, *ends)
     np.testing.assert_allclose(total, np.asarray(reference), rtol=1e-9, atol=1e-9)
     assert missed == dropped
     ours = accumulate(

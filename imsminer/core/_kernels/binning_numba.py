@@ -29,6 +29,9 @@ MAX_CELLS = 1 << 24
 
 EVEN, SINGLE, COARSE = 0, 1, 2
 
+# Shorter spectra are added point by point.
+PAIRS = 32
+
 
 class Guide(NamedTuple):
     """What the kernels need to find bins: pass it to them together with the edges."""
@@ -74,16 +77,18 @@ U = np.uint32
 
 @nb.njit(nogil=True, cache=True, inline="always")
 def _bin(m, low, inverse, table, kind, edges):
-    # The caller has checked edges[0] <= m < edges[-1].
+    # The caller has checked edges[0] <= m < edges[-1], at least of a spectrum's ends:
+    # points out of order inside it get a wrong bin, but one that exists.
     cell = U((m - low) * inverse)
+    top = U(edges.size - 2)
     if kind == EVEN:
-        return U(min(cell, U(edges.size - 2)))
+        return U(min(cell, top))
     j = U(table[min(cell, U(table.size - 1))])
     j = U(j + U(edges[U(j + U(1))] <= m))
     if kind == COARSE:
-        while edges[U(j + U(1))] <= m:
+        while j < top and edges[U(j + U(1))] <= m:
             j = U(j + U(1))
-    return j
+    return U(min(j, top))
 
 
 @nb.njit(nogil=True, cache=True)
@@ -101,27 +106,70 @@ def find_bins(mz, guide, edges, out):
     return dropped
 
 
+@nb.njit(nogil=True, cache=True, inline="always")
+def _first_from(mz, x):
+    """Return the first index with ``mz >= x``."""
+    low, high = 0, mz.size
+    while low < high:
+        middle = (low + high) >> 1
+        if mz[middle] < x:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@nb.njit(nogil=True, cache=True, inline="always")
+def _add_pairs(a, y, b, z, guide, edges, total):
+    # Two places of one spectrum in turn: neighbouring points fall into the same bin
+    # or the next, and each addition would wait for the one before.
+    low, inverse, table, kind = guide
+    if kind == EVEN:
+        top = U(total.size - 1)
+        for k in range(a.size):
+            total[min(U((a[k] - low) * inverse), top)] += y[k]
+            total[min(U((b[k] - low) * inverse), top)] += z[k]
+    else:
+        for k in range(a.size):
+            total[_bin(a[k], low, inverse, table, kind, edges)] += y[k]
+            total[_bin(b[k], low, inverse, table, kind, edges)] += z[k]
+
+
 @nb.njit(nogil=True, cache=True)
-def sum_points(mz, intensity, guide, edges, total):
-    """Add every point to `total` (n_bins,) float64; return how many were dropped."""
+def sum_points(mz, intensity, indptr, guide, edges, total):
+    """Add every point to `total` (n_bins,) float64; return how many were dropped.
+
+    `mz` increases within a spectrum, so that its ends say whether all of it lies on
+    the axis.
+    """
     low, inverse, table, kind = guide
     first, last = edges[0], edges[-1]
     dropped = 0
-    if kind == EVEN:
-        top = U(total.size - 1)
-        for k in range(mz.size):
-            m = mz[k]
-            if m >= first and m < last:
-                total[min(U((m - low) * inverse), top)] += intensity[k]
-            else:
-                dropped += 1
-        return dropped
-    for k in range(mz.size):
-        m = mz[k]
-        if m >= first and m < last:
-            total[_bin(m, low, inverse, table, kind, edges)] += intensity[k]
+    for p in range(indptr.size - 1):
+        m = mz[indptr[p] : indptr[p + 1]]
+        y = intensity[indptr[p] : indptr[p + 1]]
+        if m.size == 0:
+            continue
+        if not (m[0] >= first and m[m.size - 1] < last):
+            start, stop = _first_from(m, first), _first_from(m, last)
+            dropped += m.size - (stop - start)
+            m, y = m[start:stop], y[start:stop]
+        half = m.size // 2
+        if half >= PAIRS:
+            _add_pairs(
+                m[:half],
+                y[:half],
+                m[half : 2 * half],
+                y[half : 2 * half],
+                guide,
+                edges,
+                total,
+            )
+            rest = 2 * half
         else:
-            dropped += 1
+            rest = 0
+        for k in range(rest, m.size):
+            total[_bin(m[k], low, inverse, table, kind, edges)] += y[k]
     return dropped
 
 

@@ -28,8 +28,11 @@ def find_bins(mz: Any, edges: Any) -> Any:
     return xp.where(inside, xp.astype(bins, xp.int64), -1)
 
 
-def sum_points(mz: Any, intensity: Any, edges: Any) -> tuple[Any, int]:
-    """Return the sum of the points in each bin, and how many points lie outside."""
+def sum_points(mz: Any, intensity: Any, indptr: Any, edges: Any) -> tuple[Any, int]:
+    """Return the sum of the points in each bin, and how many points lie outside.
+
+    `indptr` is not needed here; it stands for equal arguments with the CPU kernel.
+    """
     xp = array_namespace(mz)
     bins = find_bins(mz, edges)
     values = xp.astype(intensity, xp.float64)
