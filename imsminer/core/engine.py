@@ -195,7 +195,7 @@ def map_rows(
     _require_rows(spectra)
 
     def compute() -> Any:
-        size = max(64, -(-len(spectra) // 64))
+        size = max(64, -(-len(spectra) // N_BLOCKS))
         starts = range(0, len(spectra), size)
         views = [spectra[start : start + size] for start in starts]
         parts = _run(_map_part, [(view, function) for view in views], n_jobs)
