@@ -4,8 +4,7 @@ Every step is a scikit-learn estimator. Names are loaded on first use, so that
 ``import imsminer`` costs little more than ``import numpy``.
 """
 
-import importlib
-from typing import Any
+from imsminer._lazy import lazy_names
 
 __version__ = "2.0.0.dev0"
 
@@ -25,31 +24,20 @@ _HOME = {
     "TICNormalizer": "imsminer.spectra.normalize",
     "concatenate": "imsminer.core.spectra",
 }
-_SUBMODULES = (
-    "core",
-    "datasets",
-    "features",
-    "images",
-    "io",
-    "model_selection",
-    "plots",
-    "spectra",
-)
+_HOME |= {
+    name: f"imsminer.{name}"
+    for name in (
+        "core",
+        "datasets",
+        "features",
+        "images",
+        "io",
+        "model_selection",
+        "plots",
+        "spectra",
+    )
+}
 
-__all__ = ["__version__", *sorted(_HOME), *_SUBMODULES]
+__all__ = ["__version__", *sorted(_HOME)]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        value = getattr(importlib.import_module(_HOME[name]), name)
-    elif name in _SUBMODULES:
-        value = importlib.import_module(f"imsminer.{name}")
-    else:
-        message = f"module 'imsminer' has no attribute {name!r}"
-        raise AttributeError(message)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy_names(__name__, _HOME, __all__)

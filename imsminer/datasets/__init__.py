@@ -1,7 +1,6 @@
 """Data to learn and to test with: a real run, and simulated runs with known truth."""
 
-import importlib
-from typing import Any
+from imsminer._lazy import lazy_names
 
 _HOME = {
     "Truth": "imsminer.datasets.truth",
@@ -11,16 +10,4 @@ _HOME = {
 }
 
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        value = getattr(importlib.import_module(_HOME[name]), name)
-        globals()[name] = value
-        return value
-    message = f"module 'imsminer.datasets' has no attribute {name!r}"
-    raise AttributeError(message)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy_names(__name__, _HOME, __all__)

@@ -1,7 +1,6 @@
 """Splitters and scorers that choose parameters without labels, and without leaks."""
 
-import importlib
-from typing import Any
+from imsminer._lazy import lazy_names
 
 _HOME = {
     "SpatialBlockSplit": "imsminer.model_selection.split",
@@ -10,16 +9,4 @@ _HOME = {
 }
 
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        value = getattr(importlib.import_module(_HOME[name]), name)
-        globals()[name] = value
-        return value
-    message = f"module 'imsminer.model_selection' has no attribute {name!r}"
-    raise AttributeError(message)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy_names(__name__, _HOME, __all__)

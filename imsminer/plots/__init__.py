@@ -4,8 +4,7 @@ Each function draws into `ax` when one is given, else into a new figure; it retu
 Axes and never shows or saves anything. Names are loaded on first use.
 """
 
-import importlib
-from typing import Any
+from imsminer._lazy import lazy_names
 
 _HOME = {
     "cluster_images": "imsminer.plots.clusters",
@@ -18,16 +17,4 @@ _HOME = {
 }
 
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        message = f"module 'imsminer.plots' has no attribute {name!r}"
-        raise AttributeError(message)
-    value = getattr(importlib.import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOME, __all__)
