@@ -7,7 +7,7 @@ import click
 import numpy as np
 import pandas as pd
 
-from imsminer.cli.output import MARK, output_folder
+from imsminer.cli.output import MARK, common_pixel_size, output_folder
 
 __all__ = ["image", "read_targets"]
 
@@ -85,7 +85,7 @@ def image(
         steps.append(TICNormalizer(n_jobs=jobs))
         spectra = steps[0].fit_transform(reader)
     values = ion_images(spectra, ions["mz"].to_numpy(), ppm, n_jobs=jobs)
-    pixel_size = reader.runs["pixel_size_x"].iloc[0]
+    pixel_size = common_pixel_size(reader.runs)
     empty = [f"{mz:.4f}" for mz in ions["mz"][(values == 0).all().to_numpy()]]
     with output_folder(output, overwrite=overwrite) as folder:
         for (_, ion), column in zip(ions.iterrows(), values.columns, strict=True):

@@ -8,11 +8,23 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
+import numpy as np
+import pandas as pd
 
-__all__ = ["output_folder"]
+__all__ = ["common_pixel_size", "output_folder"]
 
 #: A folder that holds this file was written by imsminer, so it may be replaced.
 MARK = "provenance.json"
+
+
+def common_pixel_size(runs: pd.DataFrame) -> tuple[float, float]:
+    """Return the width and height of a pixel in µm that all runs share.
+
+    NaN where runs differ or do not say: one scale bar would be wrong for some of them.
+    """
+    sizes = runs[["pixel_size_x", "pixel_size_y"]].to_numpy(np.float64)
+    x, y = np.where((sizes == sizes[0]).all(axis=0), sizes[0], np.nan).tolist()
+    return x, y
 
 
 @contextmanager

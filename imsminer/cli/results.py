@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from imsminer.cli.output import MARK
+from imsminer.cli.output import MARK, common_pixel_size
 from imsminer.core.moran import moran_i
 from imsminer.core.provenance import provenance
 from imsminer.core.spectra import Spectra
@@ -37,17 +37,14 @@ class Results:
     features: pd.DataFrame
     peaks: pd.DataFrame
 
-    @property
-    def pixel_size(self) -> float:
-        """Edge of a pixel in µm, NaN when the files do not say."""
-        return float(self.reader.runs["pixel_size_x"].iloc[0])
-
     def summary(self, seconds: float) -> str:
         """Say in one line what came out."""
         n_runs = len(self.reader.runs)
         runs = f" of {n_runs} runs" if n_runs > 1 else ""
+        n_skipped = len(getattr(self.reader, "skipped", ()))
+        skipped = f" ({n_skipped:,} left out)" if n_skipped else ""
         return (
-            f"{len(self.features):,} pixels{runs}: {len(self.peaks):,} peaks, "
+            f"{len(self.features):,} pixels{skipped}{runs}: {len(self.peaks):,} peaks, "
             f"{self.steps['segment'].n_clusters} segments, "
             f"{self.peaks['cluster'].nunique()} ion clusters, in {seconds:.1f} s"
         )
@@ -94,7 +91,7 @@ def write_pictures(results: Results, folder: Path) -> None:
     """Draw the pictures."""
     features, peaks, steps = results.features, results.peaks, results.steps
     picker, segmenter, clusterer = steps["pick"], steps["segment"], steps["cluster"]
-    size = {"pixel_size": results.pixel_size}
+    size = {"pixel_size": common_pixel_size(results.reader.runs)}
     order = np.argsort(-peaks["moran"].to_numpy(), kind="stable")[:N_IMAGES]
     # Titles of clusters name their first ions: the highest.
     highest = np.argsort(-peaks["height"].to_numpy(), kind="stable")

@@ -29,6 +29,7 @@ __all__ = [
     "axis_statistics",
     "block_positions",
     "map_rows",
+    "raise_not_finite",
     "row_statistics",
 ]
 
@@ -258,7 +259,7 @@ def _axis_block(spectra: Spectra, binner: Binner, full: bool) -> AxisStatistics:
         accumulator.add(chunk)
     result = accumulator.result()
     if not np.all(np.isfinite(result.total)):
-        _raise_not_finite(spectra)
+        raise_not_finite(spectra)
     return result
 
 
@@ -269,7 +270,7 @@ def _row_block(spectra: Spectra) -> np.ndarray:
         _row_totals(chunk, part)
         table[:, chunk.rows] = part
     if not np.all(np.isfinite(table[0])):
-        _raise_not_finite(spectra)
+        raise_not_finite(spectra)
     return table
 
 
@@ -303,7 +304,7 @@ def _require_rows(spectra: Spectra) -> None:
         raise ValueError(message)
 
 
-def _raise_not_finite(spectra: Spectra) -> None:
+def raise_not_finite(spectra: Spectra) -> None:
     """Find the first spectrum with NaN or infinity, and say which it is."""
     for chunk in spectra.iter_chunks():
         for i in range(chunk.n_spectra):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from imsminer._array import to_numpy
 from imsminer.core.chunk import ChunkKernel, SpectrumChunk
 from imsminer.core.source import ArraySource
 
@@ -88,20 +89,20 @@ def _write(spectra: Any, folder: Path) -> None:
     runs, bounds, profile = _kept_runs(spectra)
     lengths = [np.zeros(1, np.int64)]
     mz_parts, intensity_parts = folder / "mz.raw", folder / "intensity.raw"
-    dtype = np.dtype(np.float32)
+    # The widest type of any run: a narrower one would round what it holds.
+    firsts = [to_numpy(spectra[int(start)].intensity) for start in bounds[:-1]]
+    dtype = np.result_type(np.float32, *firsts)
     with mz_parts.open("wb") as mz_file, intensity_parts.open("wb") as intensity_file:
-        for number, chunk in enumerate(spectra.iter_chunks()):
-            intensity = np.ascontiguousarray(chunk.intensity)
-            if number == 0:
-                dtype = intensity.dtype
-            intensity.astype(dtype, copy=False).tofile(intensity_file)
+        for chunk in spectra.iter_chunks():
+            intensity = np.ascontiguousarray(to_numpy(chunk.intensity), dtype)
+            intensity.tofile(intensity_file)
             if shared is not None:
                 continue
             if chunk.indptr is None:
                 mz = np.tile(chunk.mz, chunk.n_spectra)
                 sizes = np.full(chunk.n_spectra, chunk.mz.size)
             else:
-                mz, sizes = chunk.mz, np.diff(chunk.indptr)
+                mz, sizes = to_numpy(chunk.mz), np.diff(to_numpy(chunk.indptr))
             np.ascontiguousarray(mz).tofile(mz_file)
             lengths.append(sizes)
     if shared is None:

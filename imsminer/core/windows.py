@@ -14,7 +14,7 @@ from imsminer._array import array_namespace, device_of, is_numpy_array, to_numpy
 from imsminer.core._kernels import integrate_numba, integrate_xp
 from imsminer.core._kernels.binning_numba import build_guide
 from imsminer.core.binning import sample_cells
-from imsminer.core.engine import map_rows
+from imsminer.core.engine import map_rows, raise_not_finite
 from imsminer.core.peaktable import feature_names
 from imsminer.core.spectra import Spectra, pixel_index
 
@@ -152,7 +152,10 @@ def integrate_windows(
         cells = sample_cells(spectra).edges
     reader = WindowReader(low, high, method, cells)
     key = joblib.hash((low, high, method))
-    return map_rows(spectra, reader, key, n_jobs=n_jobs)
+    values = map_rows(spectra, reader, key, n_jobs=n_jobs)
+    if not bool(array_namespace(values).all(array_namespace(values).isfinite(values))):
+        raise_not_finite(spectra)
+    return values
 
 
 def ion_images(

@@ -1,9 +1,11 @@
 """The output folder appears whole or not at all."""
 
 import click
+import numpy as np
+import pandas as pd
 import pytest
 
-from imsminer.cli.output import MARK, output_folder
+from imsminer.cli.output import MARK, common_pixel_size, output_folder
 
 
 def listing(folder):
@@ -78,3 +80,12 @@ def test_a_folder_of_somebody_else_is_never_replaced(tmp_path):
         output_folder(tmp_path / "thesis.doc", overwrite=True),
     ):
         pass
+
+
+def test_a_scale_bar_needs_one_pixel_size():
+    runs = pd.DataFrame({"pixel_size_x": [10.0, 10.0], "pixel_size_y": [20.0, 30.0]})
+    assert common_pixel_size(runs)[0] == 10
+    assert np.isnan(common_pixel_size(runs)[1])
+    assert common_pixel_size(runs[:1]) == (10, 20)
+    runs.loc[1, "pixel_size_x"] = np.nan
+    assert np.isnan(common_pixel_size(runs)[0])

@@ -87,7 +87,7 @@ def test_chunks_cover_all_rows_in_order_whatever_their_size(make, limit):
     spectra = concatenate([make(), make(seed=1)])
     chunks = list(spectra.iter_chunks(limit))
     np.testing.assert_array_equal(np.concatenate([c.rows for c in chunks]), range(40))
-    assert all(len(set(c.run)) > 0 for c in chunks)
+    assert {chunk.run for chunk in chunks} == {"run", "run_2"}
     for chunk in chunks:
         assert chunk.run == spectra.pixels["run"][chunk.rows[0]]
         np.testing.assert_array_equal(
@@ -245,6 +245,16 @@ def test_persist_writes_the_computed_spectra(make, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["stored"]
     with pytest.raises(FileExistsError, match="never overwrites"):
         spectra.persist(tmp_path / "stored")
+
+
+def test_persist_keeps_the_precision_of_every_run(tmp_path):
+    exact = np.full((2, 6), 1 / 3)
+    study = concatenate(
+        [shared(n=2), Spectra.from_arrays(exact, mz=100.0 + np.arange(6))]
+    )
+    stored = study.persist(tmp_path / "stored")
+    assert stored[3].intensity[0] == 1 / 3
+    assert stored[0].intensity[0] == study[0].intensity[0]
 
 
 def test_an_interrupted_persist_leaves_nothing(tmp_path):

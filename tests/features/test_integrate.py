@@ -316,3 +316,15 @@ def test_arrays_and_spectra_are_not_mixed():
         integrator = PeakIntegrator(peaks=[2.0], window="ppm").fit(fitted)
         with pytest.raises(ValueError, match="Fit PeakIntegrator again"):
             integrator.transform(other)
+
+
+@pytest.mark.parametrize("method", ["area", "sum", "max"])
+def test_nan_in_a_window_is_an_error_that_names_the_pixel(method):
+    # Files on a shared axis are mapped: nobody has looked at their values before.
+    intensity, _ = simulate(AXES["even"], n=4)
+    spectra = Spectra.from_arrays(intensity, mz=AXES["even"])
+    broken = intensity.copy()
+    broken[2, np.searchsorted(AXES["even"], CENTERS[1])] = np.nan
+    spectra.source._intensity = broken
+    with pytest.raises(ValueError, match=r"x=3, y=1, z=1.*must be finite"):
+        PeakIntegrator(peaks=peak_table(), method=method).fit_transform(spectra)
