@@ -113,20 +113,16 @@ class Source(ABC):
 
     @cached_property
     def _mz_range(self) -> tuple[float, float]:
-        low, high = np.inf, -np.inf
-        for run, (start, stop) in enumerate(
-            zip(self.run_bounds[:-1], self.run_bounds[1:], strict=True)
-        ):
-            axis = self.run_axis(run)
-            if axis is not None:
-                ends = [axis[[0, -1]]] if axis.size else []
-            else:
-                ends = self._row_ends(int(start), int(stop))
-            for pair in ends:
-                low, high = min(low, pair[0]), max(high, pair[1])
-        if low > high:
-            return (np.nan, np.nan)
-        return (float(low), float(high))
+        ranges = [self.run_mz_range(run) for run in range(len(self.runs))]
+        return _span(ranges)
+
+    def run_mz_range(self, run: int) -> tuple[float, float]:
+        """Return the lowest and highest m/z of the run of this number, or NaN."""
+        axis = self.run_axis(run)
+        if axis is not None:
+            return _span([axis[[0, -1]]] if axis.size else [])
+        start, stop = self.run_bounds[run : run + 2]
+        return _span(self._row_ends(int(start), int(stop)))
 
     def _row_ends(self, start: int, stop: int) -> list[np.ndarray]:
         """Return first and last m/z of each non-empty row."""
@@ -230,10 +226,17 @@ class ConcatSource(Source):
     ----------
     sources : sequence of Source
         The parts. Their run names are made unique by a suffix where they repeat.
+    annotations : DataFrame, default=None
+        What is known of each run beyond its file, such as a condition: one row per
+        run, in order. Becomes columns of `runs` and `pixels`; the index, where it is
+        named ``"run"``, gives the runs their names.
     """
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    def __init__(
+        self, sources: Sequence[Source], annotations: pd.DataFrame | None = None
+    ) -> None:
         self.sources = tuple(sources)
+        self.annotations = annotations
         sizes = [source.n_rows for source in self.sources]
         self.offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         self.n_rows = int(self.offsets[-1])
@@ -245,17 +248,19 @@ class ConcatSource(Source):
             + [s.run_bounds[1:] + o for s, o in zip(self.sources, self.offsets[:-1])]  # noqa: B905
         ).astype(np.int64)
         runs = pd.concat([source.runs for source in self.sources])
-        runs.index = pd.Index(_unique_names(list(runs.index)), name="run")
-        self.runs = runs
+        named = annotations is not None and annotations.index.name == "run"
+        names = list(annotations.index if named else runs.index)  # type: ignore[union-attr]
+        runs.index = pd.Index(_unique_names(names), name="run")
+        sizes_of_runs = np.diff(self.run_bounds)
         self.pixels = pixel_table(
-            self.coordinates,
-            np.repeat(runs.index.to_numpy(), np.diff(self.run_bounds)),
+            self.coordinates, np.repeat(runs.index.to_numpy(), sizes_of_runs)
         )
-        first = self.sources[0].mz
-        shared = first is not None and all(
-            s.mz is not None and np.array_equal(s.mz, first) for s in self.sources
-        )
-        self.mz = first if shared else None
+        if annotations is not None:
+            code = np.repeat(np.arange(len(runs)), sizes_of_runs)
+            for name, column in annotations.items():
+                runs[name] = column.array
+                self.pixels[name] = column.array.take(code)
+        self.runs = runs
         # Bounds of the runs' sources, to find the source of a run.
         counts = [s.run_bounds.size - 1 for s in self.sources]
         self._source_of_run = np.repeat(np.arange(len(counts)), counts)
@@ -264,7 +269,16 @@ class ConcatSource(Source):
 
     def __reduce__(self) -> tuple:
         # The tables are made again: a study pickles as small as its files.
-        return ConcatSource, (self.sources,)
+        return ConcatSource, (self.sources, self.annotations)
+
+    @cached_property
+    def mz(self) -> np.ndarray | None:  # type: ignore[override]
+        """The axis that the spectra of all runs share, or `None`."""
+        first = self.sources[0].mz
+        shared = first is not None and all(
+            s.mz is not None and np.array_equal(s.mz, first) for s in self.sources
+        )
+        return first if shared else None
 
     @property
     def in_place(self) -> bool:
@@ -290,10 +304,18 @@ class ConcatSource(Source):
             local = rows - offset
         return self.sources[which].read(local)
 
-    @cached_property
-    def _mz_range(self) -> tuple[float, float]:
-        ranges = np.array([source.mz_range() for source in self.sources])
-        return float(np.nanmin(ranges[:, 0])), float(np.nanmax(ranges[:, 1]))
+    def run_mz_range(self, run: int) -> tuple[float, float]:
+        which = int(self._source_of_run[run])
+        return self.sources[which].run_mz_range(run - int(self._first_run[which]))
+
+
+def _span(pairs: Sequence) -> tuple[float, float]:
+    """Return the smallest first and the largest second number, NaN for no numbers."""
+    table = np.reshape(np.asarray(pairs, np.float64), (-1, 2))
+    table = table[~np.isnan(table).any(axis=1)]
+    if table.size == 0:
+        return (np.nan, np.nan)
+    return float(table[:, 0].min()), float(table[:, 1].max())
 
 
 def _unique_names(names: list[str]) -> list[str]:

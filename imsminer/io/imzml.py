@@ -14,6 +14,7 @@ from imsminer.core.source import ConcatSource, Source, pixel_table, run_table
 from imsminer.core.spectra import Spectra
 from imsminer.exceptions import ImzMLError, ImzMLWarning
 from imsminer.io._index import PathOrPaths, RunIndex, find_files, open_run
+from imsminer.io._sheet import read_sheet
 
 __all__ = ["ImzMLReader", "ImzMLSource"]
 
@@ -313,6 +314,54 @@ class ImzMLReader(Spectra):
                 warnings.warn(text, ImzMLWarning, stacklevel=2)
             sources.append(source)
         super().__init__(sources[0] if len(sources) == 1 else ConcatSource(sources))
+
+    @classmethod
+    def from_sample_sheet(
+        cls, sheet: str | PathLike | pd.DataFrame, **options: Any
+    ) -> "ImzMLReader":
+        """Open a study that a table describes.
+
+        Parameters
+        ----------
+        sheet : path-like or DataFrame
+            One row a file. The column ``path`` holds the imzML files, relative to the
+            sheet (for a DataFrame, to the working directory); ``ibd`` their binary
+            files, where these have other names; ``run`` the names of the runs, which
+            are the files' stems otherwise. All other columns, such as ``condition`` or
+            ``replicate``, become columns of `runs` and `pixels`. Text files may be
+            separated by comma, semicolon or tab; cells that are numbers become numbers,
+            except identifiers with leading zeros.
+        **options
+            Passed to :class:`ImzMLReader`.
+
+        Returns
+        -------
+        ImzMLReader
+
+        Raises
+        ------
+        ValueError
+            When the sheet lacks the column ``path``, has columns or cells twice that
+            must not repeat, or columns named like the files' own facts.
+        ImzMLError
+            As :class:`ImzMLReader`.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from imsminer import ImzMLReader
+        >>> from imsminer.datasets import load_kidney
+        >>> sheet = pd.DataFrame({"path": [load_kidney()], "condition": ["healthy"]})
+        >>> study = ImzMLReader.from_sample_sheet(sheet)
+        >>> study.pixels["condition"].value_counts().to_dict()
+        {'healthy': 342}
+        """
+        paths, ibd, annotations = read_sheet(sheet)
+        reader = cls(paths, ibd=ibd, **options)
+        source = reader.source
+        parts = source.sources if isinstance(source, ConcatSource) else (source,)
+        reader.source = ConcatSource(parts, annotations)
+        return reader
 
     @property
     def n_mz(self) -> int | None:
