@@ -1,4 +1,4 @@
-"""The command line: ``imsminer run``, ``imsminer image``, ``imsminer demo``."""
+"""The command line: ``imsminer info``, ``run``, ``image``, ``convert``, ``demo``."""
 
 import importlib
 import warnings
@@ -10,7 +10,7 @@ import imsminer
 
 __all__ = ["main"]
 
-COMMANDS = ("demo", "image", "run")
+COMMANDS = ("demo", "image", "info", "run")
 
 
 class _LazyGroup(click.Group):

@@ -16,7 +16,7 @@ from imsminer.spectra.baseline import BaselineSubtractor
 from imsminer.spectra.normalize import TICNormalizer
 from imsminer.spectra.peaks import PeakPicker
 
-__all__ = ["STEPS", "build_steps", "read_config"]
+__all__ = ["STEPS", "build_steps", "read_config", "through"]
 
 #: Sections of the configuration file in the order of the data's path, and whether the
 #: step runs unless the file or an option says otherwise.
@@ -112,6 +112,13 @@ def build_steps(
         if enabled:
             steps[step] = make(**parameters)
     return steps
+
+
+def through(data: Any, steps: dict[str, BaseEstimator]) -> Any:
+    """Fit each step on what the one before it returns, and return the last result."""
+    for step in steps.values():
+        data = step.fit_transform(data)
+    return data
 
 
 def _axis(table: Any) -> MassAxis | None:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from imsminer.cli.output import MARK, common_pixel_size
+from imsminer.cli.pipeline import through
 from imsminer.core.moran import moran_i
 from imsminer.core.provenance import provenance
 from imsminer.core.spectra import Spectra
@@ -56,11 +57,8 @@ def compute(reader: Spectra, steps: dict[str, Any]) -> Results:
     Three passes over the data with the default steps (ion current, reference spectrum,
     integration), and one each more for alignment.
     """
-    data: Any = reader
-    for name in SPECTRAL_STEPS:
-        if name in steps:
-            data = steps[name].fit_transform(data)
-    features = data
+    spectral = {name: steps[name] for name in SPECTRAL_STEPS if name in steps}
+    features = through(reader, spectral)
     steps["segment"].fit(features)
     steps["cluster"].fit(features)
     peaks = steps["pick"].peaks_.assign(

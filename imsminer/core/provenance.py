@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 import imsminer
 from imsminer.core.spectra import Spectra
@@ -64,7 +65,13 @@ def _run_facts(name: Any, row: Any) -> dict[str, Any]:
     facts["uuid"] = row.get("uuid")
     facts["polarity"] = row.get("polarity")
     facts["n_pixels"] = row.get("n_pixels")
+    facts["pixel_size_um"] = _pixel_size(row)
     return {key: _plain(value) for key, value in facts.items()}
+
+
+def _pixel_size(row: Any) -> list[float] | None:
+    sizes = [row.get("pixel_size_x"), row.get("pixel_size_y")]
+    return None if pd.isna(sizes).any() else [float(size) for size in sizes]
 
 
 def _parameters(estimator: Any) -> dict[str, Any]:

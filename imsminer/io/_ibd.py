@@ -76,6 +76,19 @@ class ArrayReader:
             return None
         return cv.TYPES[types[0]]
 
+    @property
+    def storage(self) -> str:
+        """How the arrays are stored, such as ``"m/z float64, intensity float32"``."""
+        parts = []
+        for kind, name in (("mz", "m/z"), ("intensity", "intensity")):
+            *_, types, packed = self._columns[kind]
+            names = [cv.TYPES[code].name for code in np.unique(types)]
+            text = f"{name} {' and '.join(names)}"
+            if packed.any():
+                text += " (zlib)" if packed.all() else " (partly zlib)"
+            parts.append(text)
+        return ", ".join(parts)
+
     # -- ragged spectra --------------------------------------------------------------
     def read_ragged(
         self, rows: np.ndarray | slice
