@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import click
+
 from imsminer.cli.output import MARK, common_pixel_size, output_folder
 from imsminer.cli.targets import read_targets
 

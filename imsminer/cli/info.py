@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 __all__ = ["info", "lines"]
 
@@ -32,7 +33,7 @@ def info(
     Spectra that cannot be read are counted, with the reason. Data is only looked at as
     far as needed, unless --checksum or --statistics read it.
 
-    Exit code 1 when a file cannot be read at all; the others are described all the same.
+    Exit code 1 when a file cannot be read at all; the others are still described.
     """
     import json
 
@@ -123,14 +124,11 @@ def lines(facts: dict[str, Any], *, checked: bool) -> Iterator[str]:
             yield f"    - {text}"
 
 
-def _bytes(size: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            break
-        size /= 1000
-    else:
-        unit = "TB"
-    return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
+def _bytes(size: int) -> str:
+    if size < 1000:
+        return f"{size} bytes"
+    power = min(int(np.log10(size)) // 3, 4)
+    return f"{size / 1000**power:,.1f} {('', 'kB', 'MB', 'GB', 'TB')[power]}"
 
 
 def _area(facts: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from imsminer.core.summary import run_statistics
 from imsminer.exceptions import ImzMLWarning
+from imsminer.io._index import find_files, open_run
 from imsminer.io.imzml import ImzMLReader
 
 __all__ = ["describe"]
@@ -61,10 +62,12 @@ def describe(
     >>> facts["n_pixels"], facts["raster"], facts["polarity"]
     (342, [19, 18, 1], 'negative')
     """
+    ((xml, binary),) = find_files([path], ibd)
+    index = open_run(xml, binary, on_error="skip", mapped=True, checksum=checksum)
     with warnings.catch_warnings():
+        # They are among what is returned.
         warnings.simplefilter("ignore", ImzMLWarning)
-        reader = ImzMLReader(path, ibd=ibd, checksum=checksum, on_error="skip")
-    index = reader.source._index
+        reader = ImzMLReader(xml, ibd=binary, on_error="skip")
     facts, lengths = index.facts, index.lengths
     low, high = index.coordinates.min(axis=0), index.coordinates.max(axis=0)
     raster = (high - low + 1).tolist()
