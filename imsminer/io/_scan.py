@@ -44,6 +44,8 @@ _CODES = SPECTRUM.names[9:]  # type: ignore[index]
 
 # Below this size the tolerant parser is done before the compiled one is loaded.
 FAST_FROM = 1 << 20
+# Spectra scanned at a time: their text, some 100 MB, is then let go.
+PART = 1 << 16
 # A spectrum takes more XML than this, so a larger count is a wrong one.
 _LEAST_BYTES = 200
 _ENCODINGS = (None, "utf-8", "us-ascii", "iso-8859-1", "windows-1252")
@@ -192,22 +194,38 @@ def _run_kernel(
     table: np.ndarray,
     flags: np.ndarray,
 ) -> tuple[int, int, bool]:
-    from imsminer.io._kernels.scan_numba import scan_spectra
+    from imsminer.io._kernels.scan_numba import MORE, scan_spectra
 
     ids = [group.encode() for group in header.groups]
-    n_rows, status, position, odd_names = scan_spectra(
-        np.frombuffer(text, np.uint8),
-        header.list_start,
+    groups = (
         np.frombuffer(b"".join(ids), np.uint8),
         np.cumsum([0, *map(len, ids)]).astype(np.int64),
         np.array(kinds, np.int64),
         np.array(flags_of, np.uint8),
-        table,
-        flags,
     )
-    if n_rows != len(table):
+    view = np.frombuffer(text, np.uint8)
+    position, odd_names = header.list_start, False
+    for first in range(0, len(table), PART):
+        part = slice(first, first + PART)
+        more = first + PART < len(table)
+        n_rows, status, position, odd = scan_spectra(
+            view,
+            header.list_start,
+            position,
+            more,
+            *groups,
+            table[part],
+            flags[part],
+        )
+        odd_names |= odd
+        if status != (MORE if more else 0):
+            return max(status, 1), position, odd_names
+        if hasattr(text, "madvise") and more:
+            # What has been read need not count as this process's memory.
+            text.madvise(mmap.MADV_DONTNEED, 0, position & -mmap.PAGESIZE)
+    if n_rows != len(table[part]):
         # The count was wrong, and the tolerant parser reports that.
-        status = max(status, 1)
+        status = 1
     return status, position, odd_names
 
 

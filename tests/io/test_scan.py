@@ -50,6 +50,26 @@ def test_files_of_pyimzml_take_the_fast_way(tmp_path, mode, both):
     assert (np.unique(offsets).size == 1) == (mode == "continuous")
 
 
+@pytest.mark.parametrize("size", [1, 2, 4, 5, 6])
+def test_parts_change_nothing(tmp_path, pair, both, monkeypatch, size):
+    path = pair().save(tmp_path)
+    whole = both(path)
+    monkeypatch.setattr(_scan, "PART", size)
+    parts = both(path)
+    assert parts.fast
+    np.testing.assert_array_equal(parts.spectra, whole.spectra)
+
+
+@pytest.mark.parametrize("count", [4, 6, 7, 1000])
+def test_wrong_counts_are_noticed_in_parts(tmp_path, pair, monkeypatch, count):
+    path = pair().replace('count="5"', f'count="{count}"').save(tmp_path)
+    monkeypatch.setattr(_scan, "PART", 2)
+    scan = scan_imzml(path, fast=True)
+    assert not scan.fast
+    assert scan.spectra.size == 5
+    assert "count" in scan.oddities
+
+
 def test_small_files_take_the_tolerant_way(tmp_path, pair, monkeypatch):
     path = pair().save(tmp_path)
     assert not scan_imzml(path).fast

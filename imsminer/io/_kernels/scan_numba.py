@@ -8,11 +8,18 @@ tolerant parser, so nothing here is ever guessed, repaired or skipped.
 import numpy as np
 from numba import njit
 
-__all__ = ["GROUP_INTENSITY", "GROUP_MZ", "GROUP_ODD", "GROUP_PLAIN", "scan_spectra"]
+__all__ = [
+    "GROUP_INTENSITY",
+    "GROUP_MZ",
+    "GROUP_ODD",
+    "GROUP_PLAIN",
+    "MORE",
+    "scan_spectra",
+]
 
 GROUP_PLAIN, GROUP_MZ, GROUP_INTENSITY, GROUP_ODD = 0, 1, 2, 3
 
-_OK, _ODD, _CUT = 0, 1, 2
+_OK, _ODD, _CUT, MORE = 0, 1, 2, 3
 _MAX_DEPTH = 24
 
 # Classes of bytes: inside a quoted value, whitespace, part of a name.
@@ -118,15 +125,21 @@ def _flag(text, start, stop, code):
 
 
 @njit(nogil=True, cache=True)
-def scan_spectra(text, start, ids, id_bounds, id_kinds, id_flags, table, flags):
+def scan_spectra(
+    text, list_start, start, more, ids, id_bounds, id_kinds, id_flags, table, flags
+):
     """Fill the table of spectra from the bytes of a spectrumList.
 
     Parameters
     ----------
     text : ndarray of uint8
         The whole file.
-    start : int
+    list_start : int
         Where the spectrumList's start tag begins.
+    start : int
+        Where to go on: there, or where an earlier part ended.
+    more : bool
+        Whether spectra follow those that the table has room for.
     ids : ndarray of uint8
         The ids of the parameter groups, one after the other.
     id_bounds : ndarray of int64, shape (n_groups + 1,)
@@ -145,7 +158,8 @@ def scan_spectra(text, start, ids, id_bounds, id_kinds, id_flags, table, flags):
     n_rows : int
         Spectra that are complete.
     status : int
-        0 when the list was read to its end, else it must be read another way.
+        0 when the list was read to its end, `MORE` when the table is full and more
+        follow, else it must be read another way.
     position : int
         Where the scan ended.
     odd_names : bool
@@ -158,6 +172,11 @@ def scan_spectra(text, start, ids, id_bounds, id_kinds, id_flags, table, flags):
     odd_names = False
     name_starts = np.zeros(_MAX_DEPTH, np.int64)
     name_stops = np.zeros(_MAX_DEPTH, np.int64)
+    if start > list_start:
+        # Inside the list, where a spectrum has just ended.
+        name_starts[0] = list_start + 1
+        name_stops[0] = list_start + 1 + _LIST.size
+        depth = 1
     in_spectrum = in_array = False
     seen_x = seen_y = seen_z = seen_mz = seen_intensity = False
     kind = 0
@@ -216,6 +235,8 @@ def scan_spectra(text, start, ids, id_bounds, id_kinds, id_flags, table, flags):
                 flags[row] = flag
                 in_spectrum = False
                 row += 1
+                if more and row == table.shape[0]:
+                    return row, MORE, i, odd_names
             continue
 
         # -- a start tag ---------------------------------------------------------------
