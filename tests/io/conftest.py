@@ -9,16 +9,7 @@ import numpy as np
 import pytest
 
 from imsminer.io._scan import scan_imzml
-
-UUID = "0123456789abcdef0123456789abcdef"
-TYPES = {
-    "int8": ("IMS:1100000", "8-bit integer"),
-    "int16": ("IMS:1100001", "16-bit integer"),
-    "int32": ("MS:1000519", "32-bit integer"),
-    "int64": ("MS:1000522", "64-bit integer"),
-    "float32": ("MS:1000521", "32-bit float"),
-    "float64": ("MS:1000523", "64-bit float"),
-}
+from tests.io.recipe import TYPES, UUID
 
 
 def cv(accession, name, value="", extra=""):
