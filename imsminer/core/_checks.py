@@ -8,8 +8,8 @@ __all__ = ["check_arrays", "check_coordinates"]
 
 
 def check_arrays(
-    intensity: Any, mz: Any, indptr: Any
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    intensity: Any, mz: Any, indptr: Any, mobility: Any = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
     intensity = np.asarray(intensity)
     if intensity.dtype not in (np.float32, np.float64):
         intensity = intensity.astype(np.float64)
@@ -46,13 +46,32 @@ def check_arrays(
     if indptr is not None and steps.size:
         inner = indptr[1:-1]
         steps[inner[(inner > 0) & (inner < n_points)] - 1] = 1.0
+    if mobility is not None:
+        mobility = _check_mobility(mobility, n_points, indptr)
+        # Points that differ in mobility only have equal m/z.
+        steps[steps == 0] = 1.0
     if not np.all(steps > 0) or not np.all(np.isfinite(mz)):
         message = "mz must be finite and strictly increasing within each spectrum"
         raise ValueError(message)
     if not np.all(np.isfinite(intensity)):
         message = "intensity contains NaN or infinity; replace them before"
         raise ValueError(message)
-    return intensity, mz, indptr
+    return intensity, mz, indptr, mobility
+
+
+def _check_mobility(mobility: Any, n_points: int, indptr: Any) -> np.ndarray:
+    mobility = np.asarray(mobility, dtype=np.float64)
+    if indptr is None or mobility.shape != (n_points,):
+        message = (
+            "mobility needs indptr, for spectra with axes of their own, and one value "
+            f"per point ({n_points}); got shape {mobility.shape}"
+            f"{' without indptr' if indptr is None else ''}"
+        )
+        raise ValueError(message)
+    if not np.all(np.isfinite(mobility)):
+        message = "mobility contains NaN or infinity; replace them before"
+        raise ValueError(message)
+    return mobility
 
 
 def check_coordinates(coordinates: Any, n_pixels: int) -> np.ndarray:

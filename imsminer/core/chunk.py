@@ -32,6 +32,9 @@ class SpectrumChunk:
         The run that all of these spectra belong to.
     profile : bool
         Whether the points sample a profile (else they are centroids).
+    mobility : ndarray of float64, shape (n_points,), or None
+        The ion mobility of every point, where the file has it and each spectrum has an
+        axis of its own; in the unit of the file.
 
     Notes
     -----
@@ -45,6 +48,7 @@ class SpectrumChunk:
     indptr: Any = None
     run: str = ""
     profile: bool = True
+    mobility: Any = None
 
     @property
     def is_ragged(self) -> bool:

@@ -40,6 +40,7 @@ class MoveToNamespace(ChunkKernel):
             intensity=move(chunk.intensity),
             mz=move(chunk.mz),
             indptr=move(chunk.indptr),
+            mobility=None if chunk.mobility is None else move(chunk.mobility),
         )
 
 
@@ -50,6 +51,7 @@ class PersistedSource(ArraySource):
         self.folder = Path(folder)
         facts = np.load(self.folder / "facts.npz", allow_pickle=False)
         indptr = facts["indptr"] if facts["indptr"].size else None
+        mobility = self.folder / "mobility.npy"
         super().__init__(
             np.load(self.folder / "mz.npy", mmap_mode="r"),
             np.load(self.folder / "intensity.npy", mmap_mode="r"),
@@ -59,6 +61,7 @@ class PersistedSource(ArraySource):
             run_bounds=facts["run_bounds"],
             profile=facts["profile"],
             identity=str(facts["identity"]),
+            mobility=np.load(mobility, mmap_mode="r") if mobility.exists() else None,
         )
 
     def __reduce__(self) -> tuple:
@@ -88,11 +91,18 @@ def _write(spectra: Any, folder: Path) -> None:
     shared = spectra.mz
     runs, bounds, profile = _kept_runs(spectra)
     lengths = [np.zeros(1, np.int64)]
+    shape: tuple[int, ...]
+    with_mobility = bool(runs["mobility"].notna().any())
     mz_parts, intensity_parts = folder / "mz.raw", folder / "intensity.raw"
     # The widest type of any run: a narrower one would round what it holds.
     firsts = [to_numpy(spectra[int(start)].intensity) for start in bounds[:-1]]
     dtype = np.result_type(np.float32, *firsts)
-    with mz_parts.open("wb") as mz_file, intensity_parts.open("wb") as intensity_file:
+    mobility_parts = folder / "mobility.raw"
+    with (
+        mz_parts.open("wb") as mz_file,
+        intensity_parts.open("wb") as intensity_file,
+        mobility_parts.open("wb") as mobility_file,
+    ):
         for chunk in spectra.iter_chunks():
             intensity = np.ascontiguousarray(to_numpy(chunk.intensity), dtype)
             intensity.tofile(intensity_file)
@@ -105,9 +115,22 @@ def _write(spectra: Any, folder: Path) -> None:
                 mz, sizes = to_numpy(chunk.mz), np.diff(to_numpy(chunk.indptr))
             np.ascontiguousarray(mz).tofile(mz_file)
             lengths.append(sizes)
+            if with_mobility:
+                # Runs without mobilities leave a gap, which is never read.
+                mobility = np.full(mz.size, np.nan)
+                if chunk.mobility is not None:
+                    mobility = to_numpy(chunk.mobility)
+                np.ascontiguousarray(mobility, np.float64).tofile(mobility_file)
+    if shared is None and with_mobility:
+        shape = (mobility_parts.stat().st_size // 8,)
+        _raw_to_npy(
+            mobility_parts, folder / "mobility.npy", np.dtype(np.float64), shape
+        )
+    else:
+        mobility_parts.unlink()
     if shared is None:
         indptr = np.cumsum(np.concatenate(lengths))
-        shape: tuple[int, ...] = (int(indptr[-1]),)
+        shape = (int(indptr[-1]),)
         _raw_to_npy(mz_parts, folder / "mz.npy", np.dtype(np.float64), shape)
     else:
         indptr = np.zeros(0, np.int64)

@@ -3,12 +3,20 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 import joblib
 import numpy as np
 import pandas as pd
 
-__all__ = ["ArraySource", "ConcatSource", "Source", "pixel_table", "run_table"]
+__all__ = [
+    "ArraySource",
+    "ConcatSource",
+    "Source",
+    "SpectrumArrays",
+    "pixel_table",
+    "run_table",
+]
 
 RUN_FACTS = (
     "path",
@@ -20,6 +28,7 @@ RUN_FACTS = (
     "instrument",
     "uuid",
     "n_pixels",
+    "mobility",
 )
 
 
@@ -37,6 +46,15 @@ def run_table(**facts: object) -> pd.DataFrame:
     for key in ("pixel_size_x", "pixel_size_y"):
         row[key] = np.nan if row[key] is None else row[key]
     return pd.DataFrame([row], index=pd.Index([name], name="run"))
+
+
+class SpectrumArrays(NamedTuple):
+    """Arrays of some rows, as a chunk has them; `None` where it has none."""
+
+    mz: np.ndarray
+    intensity: np.ndarray
+    indptr: np.ndarray | None = None
+    mobility: np.ndarray | None = None
 
 
 class Source(ABC):
@@ -80,10 +98,8 @@ class Source(ABC):
     blocks: np.ndarray | None = None
 
     @abstractmethod
-    def read(
-        self, rows: np.ndarray | slice
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Return m/z, intensity and indptr of rows of one run."""
+    def read(self, rows: np.ndarray | slice) -> SpectrumArrays:
+        """Return m/z, intensity, indptr and ion mobility of rows of one run."""
 
     @property
     def n_mz(self) -> int | None:
@@ -101,8 +117,8 @@ class Source(ABC):
 
     def spectrum(self, row: int) -> tuple[np.ndarray, np.ndarray]:
         """Return m/z and intensity of one row."""
-        mz, intensity, _ = self.read(slice(row, row + 1))
-        return mz, intensity.reshape(-1)
+        arrays = self.read(slice(row, row + 1))
+        return arrays.mz, arrays.intensity.reshape(-1)
 
     def mz_range(self) -> tuple[float, float]:
         """Return the lowest and highest m/z of all rows.
@@ -155,6 +171,8 @@ class ArraySource(Source):
         Whether each run holds profile spectra.
     identity : str or None
         Known identity; hashed from the arrays on first use when `None`.
+    mobility : ndarray of float64, shape (n_points,), or None
+        The ion mobility of every point; of the runs for which `runs` names one.
     """
 
     def __init__(
@@ -168,10 +186,12 @@ class ArraySource(Source):
         run_bounds: np.ndarray,
         profile: np.ndarray,
         identity: str | None = None,
+        mobility: np.ndarray | None = None,
     ) -> None:
         self._mz = mz
         self._intensity = intensity
         self._indptr = indptr
+        self._mobility = mobility
         self.coordinates = coordinates
         self.n_rows = coordinates.shape[0]
         self.mz = mz if indptr is None else None
@@ -187,23 +207,33 @@ class ArraySource(Source):
             per_row = intensity.shape[1] * intensity.itemsize
             self.row_bytes = np.full(self.n_rows, per_row, np.int64)
         else:
-            self.row_bytes = np.diff(indptr) * (8 + intensity.itemsize)
+            per_point = 8 + intensity.itemsize + (0 if mobility is None else 8)
+            self.row_bytes = np.diff(indptr) * per_point
 
     in_place = True
 
     @cached_property
     def identity(self) -> str:  # type: ignore[override]
-        return joblib.hash(
-            (self._mz, self._intensity, self._indptr, self.coordinates, self.profile)
+        content = (
+            self._mz,
+            self._intensity,
+            self._indptr,
+            self.coordinates,
+            self.profile,
         )
+        if self._mobility is not None:
+            content += (self._mobility,)  # type: ignore[assignment]
+        return joblib.hash(content)
 
-    def read(
-        self, rows: np.ndarray | slice
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    @cached_property
+    def _runs_with_mobility(self) -> np.ndarray:
+        return self.runs["mobility"].notna().to_numpy()
+
+    def read(self, rows: np.ndarray | slice) -> SpectrumArrays:
         if self._indptr is None:
             intensity = self._intensity[rows]
             self.n_bytes_read += intensity.nbytes
-            return self._mz, intensity, None
+            return SpectrumArrays(self._mz, intensity)
         if isinstance(rows, slice):
             start, stop, _ = rows.indices(self.n_rows)
             bounds = self._indptr[start : stop + 1]
@@ -216,7 +246,14 @@ class ArraySource(Source):
             points = np.arange(indptr[-1]) + shift  # type: ignore[assignment]
         mz, intensity = self._mz[points], self._intensity[points]
         self.n_bytes_read += mz.nbytes + intensity.nbytes
-        return mz, intensity, indptr
+        mobility = None
+        if self._mobility is not None:
+            first = rows.start or 0 if isinstance(rows, slice) else int(rows[0])
+            run = int(np.searchsorted(self.run_bounds, first, side="right")) - 1
+            if self._runs_with_mobility[run]:
+                mobility = self._mobility[points]
+                self.n_bytes_read += mobility.nbytes
+        return SpectrumArrays(mz, intensity, indptr, mobility)
 
 
 class ConcatSource(Source):
@@ -292,9 +329,7 @@ class ConcatSource(Source):
         which = int(self._source_of_run[run])
         return self.sources[which].run_axis(run - int(self._first_run[which]))
 
-    def read(
-        self, rows: np.ndarray | slice
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    def read(self, rows: np.ndarray | slice) -> SpectrumArrays:
         first = rows.start if isinstance(rows, slice) else int(rows[0])
         which = int(np.searchsorted(self.offsets, first, side="right")) - 1
         offset = int(self.offsets[which])

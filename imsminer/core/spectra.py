@@ -100,6 +100,7 @@ class Spectra:
         pixels: pd.DataFrame | None = None,
         pixel_size: float = np.nan,
         identity: str | None = None,
+        mobility: Any = None,
     ) -> Spectra:
         """Make Spectra of data that is already in memory.
 
@@ -124,6 +125,9 @@ class Spectra:
             Edge of a pixel in µm.
         identity : str, default=None
             A name for this content, to be used instead of a hash of the arrays.
+        mobility : array-like, shape (n_points,), default=None
+            Ion mobility of every point, with `indptr` only. Points may then share an
+            m/z.
 
         Returns
         -------
@@ -132,9 +136,10 @@ class Spectra:
         Raises
         ------
         ValueError
-            When shapes disagree, m/z do not increase or intensities are not finite.
+            When shapes disagree, m/z do not increase, or intensities or mobilities are
+            not finite.
         """
-        intensity, mz, indptr = check_arrays(intensity, mz, indptr)
+        intensity, mz, indptr, mobility = check_arrays(intensity, mz, indptr, mobility)
         n_pixels = intensity.shape[0] if indptr is None else indptr.size - 1
         coordinates = check_coordinates(coordinates, n_pixels)
         source = ArraySource(
@@ -149,10 +154,12 @@ class Spectra:
                 pixel_size_x=pixel_size,
                 pixel_size_y=pixel_size,
                 n_pixels=n_pixels,
+                mobility=None if mobility is None else "ion mobility",
             ),
             run_bounds=np.array([0, n_pixels]),
             profile=np.array([profile]),
             identity=identity,
+            mobility=mobility,
         )
         spectra = cls(source)
         if pixels is not None:
@@ -324,15 +331,16 @@ class Spectra:
             rows, source.run_bounds, source.row_bytes, limit
         ):
             part = as_slice(rows[start:stop])
-            mz, intensity, indptr = source.read(part)
+            arrays = source.read(part)
             chunk = SpectrumChunk(
                 rows=np.arange(start, stop),
                 coordinates=source.coordinates[part],
-                intensity=intensity,
-                mz=mz,
-                indptr=indptr,
+                intensity=arrays.intensity,
+                mz=arrays.mz,
+                indptr=arrays.indptr,
                 run=names[run],
                 profile=bool(source.profile[run]),
+                mobility=arrays.mobility,
             )
             for kernel in self.queue:
                 chunk = kernel(chunk)

@@ -4,12 +4,12 @@ import numpy as np
 
 from imsminer.io import _vocabulary as cv
 from imsminer.io._facts import RunFacts
-from imsminer.io._ibd import stored_bytes
 from imsminer.io._scan import Scan
+from imsminer.io._stored import stored_bytes
 
 __all__ = ["find_problems", "layout_oddities"]
 
-_KINDS = {"mz": "m/z", "intensity": "intensity"}
+_KINDS = {"mz": "m/z", "intensity": "intensity", "mobility": "ion mobility"}
 
 
 def find_problems(scan: Scan, ibd: str, size: int) -> dict[int, str]:
@@ -35,12 +35,23 @@ def find_problems(scan: Scan, ibd: str, size: int) -> dict[int, str]:
             f"it has {spectra['intensity_length'][i]} intensities "
             f"for {spectra['mz_length'][i]} m/z values, expected as many"
         )
-    for kind, name in _KINDS.items():
+    tables = {"mz": spectra, "intensity": spectra}
+    if scan.mobility is not None:
+        tables["mobility"] = scan.mobility
+        given = scan.mobility["mobility_length"]
+        short = good & ~differ & (given != spectra["mz_length"])
+        for i in np.flatnonzero(short).tolist():
+            problems[i] = (
+                f"it has {given[i]} ion mobilities for {spectra['mz_length'][i]} m/z "
+                "values, expected as many"
+            )
+    for kind, table in tables.items():
+        name = _KINDS[kind]
         good[list(problems)] = False
-        offsets = spectra[f"{kind}_offset"]
-        n_bytes = stored_bytes(spectra, kind)
+        offsets = table[f"{kind}_offset"]
+        n_bytes = stored_bytes(table, kind)
         ends = offsets + n_bytes
-        filled = spectra[f"{kind}_length"] > 0
+        filled = table[f"{kind}_length"] > 0
         outside = good & filled & ((offsets < 0) | (ends > size))
         for i in np.flatnonzero(outside).tolist():
             problems[i] = (
@@ -49,15 +60,20 @@ def find_problems(scan: Scan, ibd: str, size: int) -> dict[int, str]:
                 "offset is wrong"
             )
         good[list(problems)] = False
-        _check_encoded(scan, kind, good, problems)
+        _check_encoded(scan, tables, kind, good, problems, size)
     return problems
 
 
 def _check_encoded(
-    scan: Scan, kind: str, good: np.ndarray, problems: dict[int, str]
+    scan: Scan,
+    tables: dict[str, np.ndarray],
+    kind: str,
+    good: np.ndarray,
+    problems: dict[int, str],
+    size: int,
 ) -> None:
     """Compare encoded lengths with the data type."""
-    spectra = scan.spectra
+    spectra = tables[kind]
     lengths = spectra[f"{kind}_length"]
     encoded = spectra[f"{kind}_encoded"]
     packed = spectra[f"{kind}_zlib"]
@@ -82,7 +98,7 @@ def _check_encoded(
     doubtful = wrong & (
         (encoded == 2 * lengths) | (encoded == 4 * lengths) | (encoded == 8 * lengths)
     )
-    if doubtful.any() and not _is_tight(spectra, good):
+    if doubtful.any() and not _is_tight(tables, good, size):
         for i in np.flatnonzero(doubtful).tolist():
             stored = cv.TYPES[spectra[f"{kind}_type"][i]].name
             problems[i] = (
@@ -100,18 +116,19 @@ def _check_encoded(
         )
 
 
-def _is_tight(spectra: np.ndarray, good: np.ndarray) -> bool:
-    """Whether the arrays, of the declared types, follow each other without a gap."""
+def _is_tight(tables: dict[str, np.ndarray], good: np.ndarray, size: int) -> bool:
+    """Whether the arrays, of the declared types, fill the file up to its end."""
     arrays = np.concatenate(
         [
-            np.column_stack([spectra[f"{kind}_offset"], stored_bytes(spectra, kind)])[
-                good & (spectra[f"{kind}_length"] > 0)
+            np.column_stack([table[f"{kind}_offset"], stored_bytes(table, kind)])[
+                good & (table[f"{kind}_length"] > 0)
             ]
-            for kind in _KINDS
+            for kind, table in tables.items()
         ]
     )
     arrays = np.unique(arrays, axis=0)
-    return bool(np.array_equal(arrays[1:, 0], arrays[:-1].sum(axis=1)))
+    starts = np.append(arrays[1:, 0], size)
+    return bool(np.array_equal(starts, arrays.sum(axis=1)))
 
 
 def layout_oddities(
@@ -119,7 +136,7 @@ def layout_oddities(
 ) -> dict[str, str]:
     """Return what is odd about the layout of the spectra that are read."""
     oddities = {}
-    if facts.continuous and not shared:
+    if facts.continuous and not shared and facts.mobility is None:
         oddities["layout"] = (
             "the file says continuous, but its spectra have different m/z arrays; it "
             "is read as processed."

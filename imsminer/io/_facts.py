@@ -67,6 +67,9 @@ class RunFacts:
         Algorithm and hexadecimal digest.
     n_scan_settings : int
         Number of scan settings.
+    mobility : str or None
+        What the third array of each spectrum holds, such as ``"raw inverse reduced ion
+        mobility"``.
     """
 
     uuid: str | None
@@ -80,6 +83,7 @@ class RunFacts:
     max_count_y: int | None
     checksums: tuple[tuple[str, str], ...]
     n_scan_settings: int
+    mobility: str | None = None
 
     def __eq__(self, other: object) -> bool:
         # NaN, the missing pixel size, equals itself here.
@@ -90,7 +94,9 @@ class RunFacts:
     __hash__ = None  # type: ignore[assignment]
 
 
-def run_facts(header: Header, spectra: np.ndarray) -> tuple[RunFacts, dict[str, str]]:
+def run_facts(
+    header: Header, spectra: np.ndarray, mobility: str | None
+) -> tuple[RunFacts, dict[str, str]]:
     """Derive the facts of a run, and the oddities met on the way."""
     oddities: dict[str, str] = {}
     if header.namespace != NAMESPACE:
@@ -117,6 +123,7 @@ def run_facts(header: Header, spectra: np.ndarray) -> tuple[RunFacts, dict[str, 
         max_count_y=count_y,
         checksums=tuple(_checksums(header)),
         n_scan_settings=len(header.scan_settings),
+        mobility=mobility,
     )
     return facts, oddities
 

@@ -11,26 +11,21 @@ import numpy as np
 from imsminer.exceptions import ImzMLError
 from imsminer.io import _vocabulary as cv
 from imsminer.io._files import FileKey, open_binary
-
-__all__ = ["ArrayReader", "delivered_type", "stored_bytes"]
-
-_FLOAT64 = np.dtype(np.float64)
-_ITEM_SIZES = np.zeros(256, np.int64)
-_ITEM_SIZES[: len(cv.TYPES)] = [dtype.itemsize for dtype in cv.TYPES]
-_WIDE = tuple(
-    code for code, dtype in enumerate(cv.TYPES) if dtype.str in ("<f8", "<i4", "<i8")
+from imsminer.io._stored import (
+    ITEM_SIZES,
+    aligned_view,
+    array_at,
+    delivered_type,
+    gather,
+    read_only,
+    rows_in_place,
+    stored_bytes,
 )
 
+__all__ = ["ArrayReader"]
 
-def delivered_type(codes: np.ndarray) -> np.dtype:
-    """Return the type in which intensities stored in these types are delivered."""
-    return np.dtype(np.float64 if np.isin(codes, _WIDE).any() else np.float32)
-
-
-def stored_bytes(spectra: np.ndarray, kind: str) -> np.ndarray:
-    """Return the stored bytes of each ``"mz"`` or ``"intensity"`` array."""
-    plain = spectra[f"{kind}_length"] * _ITEM_SIZES[spectra[f"{kind}_type"]]
-    return np.where(spectra[f"{kind}_zlib"], spectra[f"{kind}_encoded"], plain)
+_FLOAT64 = np.dtype(np.float64)
+_KINDS = {"mz": "m/z", "intensity": "intensity", "mobility": "ion mobility"}
 
 
 class ArrayReader:
@@ -44,30 +39,42 @@ class ArrayReader:
         Their places; checked against the size of the file.
     numbers : ndarray of int64
         Their numbers in the file, for messages.
+    mobility : ndarray of ``MOBILITY``, default=None
+        The places of their ion mobilities, where they have such.
     """
 
-    def __init__(self, file: FileKey, spectra: np.ndarray, numbers: np.ndarray) -> None:
+    def __init__(
+        self,
+        file: FileKey,
+        spectra: np.ndarray,
+        numbers: np.ndarray,
+        mobility: np.ndarray | None = None,
+    ) -> None:
         self.file = file
         self.numbers = numbers
         self.intensity_type = delivered_type(np.unique(spectra["intensity_type"]))
+        tables = {"mz": spectra, "intensity": spectra}
+        if mobility is not None:
+            tables["mobility"] = mobility
+        self.has_mobility = mobility is not None
         # Plain columns: strided fields of records would be slow to take rows of.
         self._columns = {
             kind: tuple(
                 np.ascontiguousarray(column)
                 for column in (
-                    spectra[f"{kind}_offset"],
-                    spectra[f"{kind}_length"],
-                    stored_bytes(spectra, kind),
-                    spectra[f"{kind}_type"],
-                    spectra[f"{kind}_zlib"],
+                    table[f"{kind}_offset"],
+                    table[f"{kind}_length"],
+                    stored_bytes(table, kind),
+                    table[f"{kind}_type"],
+                    table[f"{kind}_zlib"],
                 )
             )
-            for kind in ("mz", "intensity")
+            for kind, table in tables.items()
         }
         # Rows whose values have been found in order, so that this is done once.
         self._checked = np.zeros(spectra.size, np.bool_)
         # The stored type of each kind, where all spectra have one and none is packed.
-        self._plain = {kind: self._common_type(kind) for kind in ("mz", "intensity")}
+        self._plain = {kind: self._common_type(kind) for kind in tables}
         self._stride = self._regular_stride()
 
     def _common_type(self, kind: str) -> np.dtype | None:
@@ -118,18 +125,59 @@ class ArrayReader:
             self._checked[rows] = True
         return mz, intensity, indptr, int(sizes.sum())
 
+    def read_mobility(
+        self, rows: np.ndarray | slice, *, add: bool
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]:
+        """Return m/z, intensity, indptr, mobility, and the number of bytes delivered.
+
+        Points are sorted by m/z and mobility; with `add`, those of equal m/z are added
+        up into one.
+        """
+        from imsminer.io._kernels.mobility_numba import (
+            is_sorted,
+            merge_points,
+            sort_points,
+        )
+
+        columns = {
+            kind: [column[rows] for column in all_rows]
+            for kind, all_rows in self._columns.items()
+        }
+        lengths = columns["mz"][1]
+        indptr = np.zeros(lengths.size + 1, np.int64)
+        np.cumsum(lengths, out=indptr[1:])
+        sizes = np.concatenate([part[2] for part in columns.values()])
+        buffer, starts = open_binary(self.file).fetch(
+            np.concatenate([part[0] for part in columns.values()]), sizes
+        )
+        mz, intensity, mobility = (
+            read_only(self._assemble(buffer, places, part, indptr, rows, kind))
+            for (kind, part), places in zip(
+                columns.items(), np.split(starts, len(columns)), strict=True
+            )
+        )
+        if not is_sorted(mz, mobility, indptr, add):
+            out = (np.empty_like(mz), np.empty_like(intensity), np.empty_like(mobility))
+            sort_points(mz, intensity, mobility, indptr, *out)
+            mz, intensity, mobility = out
+            if add:
+                indptr, n_points = merge_points(*out, indptr)
+                mz, intensity, mobility = (array[:n_points] for array in out)
+        self._check(mz, intensity, indptr, rows, mobility)
+        return mz, intensity, indptr, mobility, int(sizes.sum())
+
     def _read_one(
         self, row: int, mz_type: np.dtype, intensity_type: np.dtype
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
         """Read one spectrum without the general case's detours: large ones pay."""
-        mz_columns, intensity_columns = self._columns.values()
+        mz_columns, intensity_columns = self._columns["mz"], self._columns["intensity"]
         offsets = np.array([mz_columns[0][row], intensity_columns[0][row]])
         sizes = np.array([mz_columns[2][row], intensity_columns[2][row]])
         buffer, starts = open_binary(self.file).fetch(offsets, sizes)
         n_mz, n_intensity = sizes.tolist()
         start_mz, start_intensity = starts.tolist()
-        mz = _piece(buffer, start_mz, n_mz, mz_type, _FLOAT64)
-        intensity = _piece(
+        mz = array_at(buffer, start_mz, n_mz, mz_type, _FLOAT64)
+        intensity = array_at(
             buffer, start_intensity, n_intensity, intensity_type, self.intensity_type
         )
         indptr = np.array([0, mz.size], np.int64)
@@ -149,23 +197,23 @@ class ArrayReader:
     ) -> np.ndarray:
         """Return the arrays one after the other: a view where they lie so, else new."""
         _, lengths, sizes, types, packed = columns
-        dtype = _FLOAT64 if kind == "mz" else self.intensity_type
+        dtype = self.intensity_type if kind == "intensity" else _FLOAT64
         if lengths.size == 0:
             return np.empty(0, dtype)
         stored = self._plain[kind]
         if stored is not None:
             if stored == dtype and np.array_equal(starts[1:], starts[:-1] + sizes[:-1]):
-                view = _aligned_view(buffer, int(starts[0]), int(sizes.sum()), dtype)
+                view = aligned_view(buffer, int(starts[0]), int(sizes.sum()), dtype)
                 if view is not None:
                     return view
             out = np.empty(int(indptr[-1]), dtype)
-            _gather(buffer, starts, lengths, stored, out, indptr[:-1])
+            gather(buffer, starts, lengths, stored, out, indptr[:-1])
             return out
         out = np.empty(int(indptr[-1]), dtype)
         for code in np.unique(types):
             stored = cv.TYPES[code]
             plain = np.flatnonzero((types == code) & ~packed)
-            _gather(buffer, starts[plain], lengths[plain], stored, out, indptr[plain])
+            gather(buffer, starts[plain], lengths[plain], stored, out, indptr[plain])
             for i in np.flatnonzero((types == code) & packed).tolist():
                 piece = buffer[starts[i] : starts[i] + sizes[i]]
                 values = self._unpack(piece, stored, int(lengths[i]), rows, i, kind)
@@ -192,7 +240,7 @@ class ArrayReader:
             if len(data) == length * stored.itemsize:
                 return np.frombuffer(data, stored)
             found = f"{len(data)} bytes after decompression"
-        name = "m/z" if kind == "mz" else kind
+        name = _KINDS[kind]
         message = (
             f"{self.file[0]}: the {name} array of spectrum {self._number(rows, i)} has "
             f"{found}, expected {length * stored.itemsize} ({length} values of "
@@ -206,24 +254,28 @@ class ArrayReader:
         intensity: np.ndarray,
         indptr: np.ndarray,
         rows: np.ndarray | slice,
+        mobility: np.ndarray | None = None,
     ) -> None:
         from imsminer.io._kernels.ibd_numba import first_not_finite, first_unsorted
 
-        bad = first_unsorted(_read_only(mz), indptr)
+        bad = first_unsorted(read_only(mz), indptr)
         if bad >= 0:
-            self._complain("m/z", self._number(rows, bad))
-        bad = first_not_finite(_read_only(intensity), indptr)
-        if bad >= 0:
-            self._complain("intensity", self._number(rows, bad))
+            self._complain("mz", self._number(rows, bad))
+        for kind, values in (("intensity", intensity), ("mobility", mobility)):
+            if values is not None:
+                bad = first_not_finite(read_only(values), indptr)
+                if bad >= 0:
+                    self._complain(kind, self._number(rows, bad))
 
     def _complain(self, kind: str, number: int) -> None:
-        if kind == "m/z":
+        if kind == "mz":
             found, expected = "NaN, infinite or unsorted", "finite, ascending values"
         else:
             found, expected = "NaN or infinite", "finite values"
         message = (
-            f"{self.file[0]}: the {kind} array of spectrum {number} holds {found} "
-            f"values, expected {expected}. Select other rows, or repair the file."
+            f"{self.file[0]}: the {_KINDS[kind]} array of spectrum {number} holds "
+            f"{found} values, expected {expected}. Select other rows, or repair the "
+            "file."
         )
         raise ImzMLError(message)
 
@@ -240,8 +292,8 @@ class ArrayReader:
         mz = self._assemble(buffer, starts, columns, indptr, rows, "mz")
         from imsminer.io._kernels.ibd_numba import first_unsorted
 
-        if first_unsorted(_read_only(mz), indptr) >= 0:
-            self._complain("m/z", int(self.numbers[0]))
+        if first_unsorted(read_only(mz), indptr) >= 0:
+            self._complain("mz", int(self.numbers[0]))
         # A copy, so that the axis does not keep a map of the file alive.
         return np.array(mz), int(columns[2][0])
 
@@ -258,9 +310,9 @@ class ArrayReader:
             step = self._stride * (rows.step or 1)
             span = step * (offsets.size - 1) + n_mz * self.intensity_type.itemsize
             if step > 0 and int(starts[-1] - starts[0]) == step * (offsets.size - 1):
-                flat = _aligned_view(buffer, int(starts[0]), span, self.intensity_type)
+                flat = aligned_view(buffer, int(starts[0]), span, self.intensity_type)
                 if flat is not None:
-                    return _rows_in_place(flat, offsets.size, n_mz, step), n_bytes
+                    return rows_in_place(flat, offsets.size, n_mz, step), n_bytes
         indptr = np.arange(offsets.size + 1, dtype=np.int64) * n_mz
         flat = self._assemble(buffer, starts, columns, indptr, rows, "intensity")
         return flat.reshape(offsets.size, n_mz), n_bytes
@@ -286,88 +338,45 @@ class ArrayReader:
         return step if step % self.intensity_type.itemsize == 0 else None
 
     # -- ends of ragged spectra ------------------------------------------------------
-    def read_ends(self, rows: slice) -> tuple[np.ndarray, int] | None:
-        """Return first and last m/z of each spectrum that has points, shape (2, n).
+    def read_ends(self, rows: slice) -> tuple[np.ndarray, int]:
+        """Return lowest and highest m/z of each spectrum that has points, shape (2, n).
 
-        And the number of bytes delivered. `None` when arrays are compressed, so that
-        they must be read whole.
+        And the number of bytes delivered. Only the ends of the arrays are read, unless
+        they are compressed, or may be in the order of their ion mobilities.
         """
-        offsets, lengths, _, types, packed = (
-            column[rows] for column in self._columns["mz"]
-        )
-        if packed.any():
-            return None
-        filled = np.flatnonzero(lengths)
-        sizes = _ITEM_SIZES[types[filled]]
-        first = offsets[filled]
-        last = first + (lengths[filled] - 1) * sizes
-        places = np.concatenate([first, last])
-        sizes = np.concatenate([sizes, sizes])
-        buffer, starts = open_binary(self.file).fetch(places, sizes)
-        flat = np.empty(places.size)
-        codes = np.concatenate([types[filled], types[filled]])
-        for code in np.unique(codes):
-            which = np.flatnonzero(codes == code)
-            ones = np.ones(which.size, np.int64)
-            _gather(buffer, starts[which], ones, cv.TYPES[code], flat, which)
-        ends = flat.reshape(2, -1)
+        columns = [column[rows] for column in self._columns["mz"]]
+        filled = np.flatnonzero(columns[1])
+        if columns[4].any() or self.has_mobility:
+            ends, n_bytes = self._read_extremes(rows, filled)
+        else:
+            offsets, lengths, _, types, _ = columns
+            sizes = ITEM_SIZES[types[filled]]
+            first = offsets[filled]
+            last = first + (lengths[filled] - 1) * sizes
+            codes = np.concatenate([types[filled], types[filled]])
+            places, sizes = np.concatenate([first, last]), np.concatenate([sizes] * 2)
+            buffer, starts = open_binary(self.file).fetch(places, sizes)
+            flat = np.empty(places.size)
+            for code in np.unique(codes):
+                which = np.flatnonzero(codes == code)
+                ones = np.ones(which.size, np.int64)
+                gather(buffer, starts[which], ones, cv.TYPES[code], flat, which)
+            ends, n_bytes = flat.reshape(2, -1), int(sizes.sum())
         wrong = ~np.isfinite(ends).all(axis=0) | (ends[0] > ends[1])
         if wrong.any():
-            self._complain("m/z", self._number(rows, int(filled[np.argmax(wrong)])))
-        return ends, int(sizes.sum())
+            self._complain("mz", self._number(rows, int(filled[np.argmax(wrong)])))
+        return ends, n_bytes
 
-
-def _read_only(array: np.ndarray) -> np.ndarray:
-    """Return a read-only view: compiled loops then exist in one version only."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
-def _aligned_view(
-    buffer: np.ndarray, start: int, size: int, dtype: np.dtype
-) -> np.ndarray | None:
-    """View bytes as another type; `None` where the type's alignment forbids it."""
-    view = buffer[start : start + size].view(dtype)
-    return view if view.flags.aligned else None
-
-
-def _piece(
-    buffer: np.ndarray, start: int, size: int, stored: np.dtype, dtype: np.dtype
-) -> np.ndarray:
-    """Return one array of another type: a view where that is possible, else a copy."""
-    view = _aligned_view(buffer, start, size, stored)
-    if view is None:
-        # NumPy copies from addresses that do not suit the type.
-        return buffer[start : start + size].view(stored).astype(dtype)
-    return view if stored == dtype else view.astype(dtype)
-
-
-def _rows_in_place(
-    flat: np.ndarray, n_rows: int, n_columns: int, step: int
-) -> np.ndarray:
-    """View equally spaced rows of a flat array as a matrix."""
-    if step == n_columns * flat.itemsize:
-        return flat.reshape(n_rows, n_columns)
-    return np.lib.stride_tricks.as_strided(
-        flat, (n_rows, n_columns), (step, flat.itemsize), writeable=False
-    )
-
-
-def _gather(
-    buffer: np.ndarray,
-    starts: np.ndarray,
-    lengths: np.ndarray,
-    stored: np.dtype,
-    out: np.ndarray,
-    out_starts: np.ndarray,
-) -> None:
-    """Copy pieces at any byte offsets into an array of another type."""
-    from imsminer.io._kernels.ibd_numba import gather
-
-    size = stored.itemsize
-    phases = np.bincount(starts & (size - 1), minlength=size)
-    for phase in np.flatnonzero(phases).tolist():
-        n_elements = (buffer.size - phase) // size
-        view = buffer[phase : phase + n_elements * size].view(stored)
-        gather(view, phase, starts, lengths, out, out_starts)
+    def _read_extremes(self, rows: slice, filled: np.ndarray) -> tuple[np.ndarray, int]:
+        """Return the smallest and largest m/z of spectra that are read whole."""
+        ends = np.empty((2, filled.size))
+        n_bytes = 0
+        for k, i in enumerate(filled.tolist()):
+            row = slice(rows.start + i, rows.start + i + 1)
+            columns = [column[row] for column in self._columns["mz"]]
+            buffer, starts = open_binary(self.file).fetch(columns[0], columns[2])
+            indptr = np.array([0, columns[1][0]], np.int64)
+            mz = self._assemble(buffer, starts, columns, indptr, row, "mz")
+            ends[:, k] = mz.min(), mz.max()
+            n_bytes += int(columns[2][0])
+        return ends, n_bytes

@@ -251,7 +251,7 @@ def _build(
             f"{len(problems):,} of {scan.spectra.size:,} spectra cannot be read and "
             "are left out; the reader's skipped table says why."
         )
-    kept = scan.spectra[numbers]
+    kept, mobility = scan.spectra[numbers], scan.mobility
     shared = is_shared(kept, scan.facts)
     warnings |= layout_oddities(kept, scan.facts, shared)
     file: FileKey = (ibd, stamp[2], stamp[3], mapped)
@@ -263,7 +263,9 @@ def _build(
         coordinates=np.column_stack([kept["x"], kept["y"], kept["z"]]),
         lengths=kept["mz_length"].copy(),
         shared=shared,
-        reader=ArrayReader(file, kept, numbers),
+        reader=ArrayReader(
+            file, kept, numbers, None if mobility is None else mobility[numbers]
+        ),
         skipped=_skipped_table(path, scan.spectra, problems),
         warnings=tuple(f"{path}: {text}" for text in warnings.values()),
     )
@@ -271,6 +273,9 @@ def _build(
 
 def is_shared(spectra: np.ndarray, facts: RunFacts) -> bool:
     """Whether all spectra refer to one and the same m/z array."""
+    if facts.mobility is not None:
+        # Points are sorted and added up, spectrum by spectrum.
+        return False
     if spectra.size == 1:
         return facts.continuous is True
     return all(

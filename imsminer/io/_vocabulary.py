@@ -3,12 +3,16 @@
 The accession decides; names are only compared to report a file whose two disagree.
 """
 
+import re
+from collections.abc import Mapping
+
 import numpy as np
 
 __all__ = [
     "ACCESSIONS",
     "CENTROID",
     "FLAGS",
+    "MOBILITY_ARRAYS",
     "NAMES",
     "NEGATIVE",
     "POSITIONS",
@@ -18,6 +22,7 @@ __all__ = [
     "TYPE_CODES",
     "UNKNOWN_TYPE",
     "bare_accession",
+    "mobility_term",
 ]
 
 # Stored number types, little-endian as the format demands; a type's code is its index.
@@ -37,9 +42,23 @@ TYPE_CODES = {
 }
 
 MZ_ARRAY, INTENSITY_ARRAY = "MS:1000514", "MS:1000515"
+MOBILITY_ARRAYS = {
+    "MS:1003006": "mean inverse reduced ion mobility array",
+    "MS:1003008": "raw inverse reduced ion mobility array",
+    "MS:1003155": "deconvoluted inverse reduced ion mobility array",
+    "MS:1002477": "mean ion mobility drift time array",
+    "MS:1003153": "raw ion mobility drift time array",
+    "MS:1003156": "deconvoluted ion mobility drift time array",
+    "MS:1002816": "mean ion mobility array",
+    "MS:1003007": "raw ion mobility array",
+    "MS:1003154": "deconvoluted ion mobility array",
+    "MS:1002893": "ion mobility array",
+}
+# Its value says what it holds.
+OTHER_ARRAY = "MS:1000786"
 ZLIB, NO_COMPRESSION = "MS:1000574", "MS:1000576"
 # MS-Numpress, alone and followed by zlib, and other schemes that are not decoded.
-FOREIGN_COMPRESSION = frozenset(
+FOREIGN = frozenset(
     f"MS:{number}"
     for number in (1002312, 1002313, 1002314, 1002746, 1002747, 1002748, 1003089)
 )
@@ -66,6 +85,8 @@ INSTRUMENT_MODEL, SERIAL_NUMBER = "MS:1000031", "MS:1000529"
 NAMES: dict[str, frozenset[str]] = {
     accession: frozenset(names)
     for accession, names in {
+        **{key: (name,) for key, name in MOBILITY_ARRAYS.items()},
+        OTHER_ARRAY: ("non-standard data array",),
         "MS:1000521": ("32-bit float",),
         "MS:1000523": ("64-bit float",),
         "IMS:1100000": ("8-bit integer",),
@@ -108,3 +129,26 @@ def bare_accession(accession: str | None, name: str | None) -> str:
     if accession and accession.strip():
         return accession.strip().upper()
     return ACCESSIONS.get((name or "").strip().lower(), "")
+
+
+def mobility_term(terms: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return accession and name of the ion mobility that an array holds.
+
+    Parameters
+    ----------
+    terms : mapping
+        Accessions of the array's terms and their values.
+
+    Returns
+    -------
+    tuple of str or None
+        The term that makes it an array of ion mobilities, and its name without the
+        word "array"; `None` for all other arrays.
+    """
+    for accession, name in MOBILITY_ARRAYS.items():
+        if accession in terms:
+            return accession, name.removesuffix(" array")
+    name = terms.get(OTHER_ARRAY, "").strip()
+    if re.search(r"mobility|drift[ _-]?time", name, re.IGNORECASE):
+        return OTHER_ARRAY, re.sub(r"\s*array$", "", name, flags=re.IGNORECASE)
+    return None

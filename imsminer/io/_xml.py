@@ -50,14 +50,16 @@ class _Retry(Exception):
 
 
 def parse_xml(
-    path: str | PathLike, *, header_only: bool = False
+    path: str | PathLike, file: IO[bytes], *, header_only: bool = False
 ) -> tuple[Header, SpectrumRows, bool]:
     """Parse the XML of an imzML file.
 
     Parameters
     ----------
     path : path-like
-        The ``.imzML`` file.
+        The ``.imzML`` file, for messages.
+    file : binary file
+        Its text, from which all is read.
     header_only : bool, default=False
         Stop where the list of spectra starts.
 
@@ -78,8 +80,8 @@ def parse_xml(
     for encoding in (None, "iso-8859-1"):
         parser = _Parser(path, encoding, header_only)
         try:
-            with open(path, "rb") as file:
-                parser.run(file)
+            file.seek(0)
+            parser.run(file)
         except _Retry:
             continue
         return parser.header, parser.rows, encoding is not None

@@ -10,11 +10,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from imsminer.core.source import ConcatSource, Source, pixel_table, run_table
+from imsminer.core.source import (
+    ConcatSource,
+    Source,
+    SpectrumArrays,
+    pixel_table,
+    run_table,
+)
 from imsminer.core.spectra import Spectra
 from imsminer.exceptions import ImzMLError, ImzMLWarning
 from imsminer.io._index import PathOrPaths, RunIndex, find_files, open_run
 from imsminer.io._sheet import read_sheet
+from imsminer.io._text import run_name
 
 __all__ = ["ImzMLReader", "ImzMLSource"]
 
@@ -36,6 +43,8 @@ class ImzMLSource(Source):
         Read through a memory map; otherwise into buffers.
     spectrum_type : {"profile", "centroid"}, default=None
         What the spectra are, against what the file says.
+    mobility : {"sum", "keep"}, default="sum"
+        What to do about ion mobilities, where the file has such.
 
     Attributes
     ----------
@@ -54,17 +63,23 @@ class ImzMLSource(Source):
         on_error: str = "raise",
         mmap: bool = True,
         spectrum_type: str | None = None,
+        mobility: str = "sum",
     ) -> None:
         options: dict[str, Any] = {"on_error": on_error, "mapped": mmap}
         index = open_run(path, ibd, checksum=checksum, **options)
-        self._set_up(index, options, spectrum_type)
+        self._set_up(index, options, spectrum_type, mobility)
 
     def _set_up(
-        self, index: RunIndex, options: dict[str, Any], spectrum_type: str | None
+        self,
+        index: RunIndex,
+        options: dict[str, Any],
+        spectrum_type: str | None,
+        mobility: str,
     ) -> None:
         self._index = index
         self._options = options
         self._spectrum_type = spectrum_type
+        self._mobility = mobility
         self._lock = threading.Lock()
         self._axis: np.ndarray | None = None
         self._n_bytes = 0
@@ -72,7 +87,7 @@ class ImzMLSource(Source):
         kind = spectrum_type or facts.spectrum_type
         self.coordinates = index.coordinates
         self.n_rows = index.lengths.size
-        name = Path(index.path).stem
+        name = run_name(index.path)
         self.pixels = pixel_table(index.coordinates, name)
         self.runs = run_table(
             name=name,
@@ -85,12 +100,17 @@ class ImzMLSource(Source):
             instrument=facts.instrument,
             uuid=facts.uuid,
             n_pixels=self.n_rows,
+            mobility=facts.mobility,
         )
         self.run_bounds = np.array([0, self.n_rows], np.int64)
         self.profile = np.array([kind == "profile"])
         per_point = index.reader.intensity_type.itemsize + (0 if index.shared else 8)
+        if facts.mobility is not None:
+            per_point += 8
         self.row_bytes = index.lengths * per_point
         state = (index.path, index.stamp, facts.uuid, options["on_error"], kind)
+        if facts.mobility is not None:
+            state += (mobility,)  # type: ignore[assignment]
         self.identity = hashlib.sha256(repr(state).encode()).hexdigest()[:32]
 
     @property
@@ -134,10 +154,8 @@ class ImzMLSource(Source):
         with self._lock:
             self._n_bytes += n_bytes
 
-    def read(
-        self, rows: np.ndarray | slice
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Return m/z, intensity and indptr of some rows.
+    def read(self, rows: np.ndarray | slice) -> SpectrumArrays:
+        """Return m/z, intensity, indptr and ion mobility of some rows.
 
         Consecutive rows are delivered in place, as read-only views of the mapped file,
         where its layout and alignment allow; everything else is copied once.
@@ -147,7 +165,8 @@ class ImzMLSource(Source):
         ImzMLError
             When m/z values are not finite and ascending, or an array cannot be
             decompressed. For spectra with m/z arrays of their own, also when
-            intensities are not finite. Intensities on a shared axis are delivered as
+            intensities or ion mobilities are not finite. With ion mobilities, m/z may
+            come in any order. Intensities on a shared axis are delivered as
             they are. Negative intensities are accepted.
         """
         reader = self._index.reader
@@ -155,16 +174,18 @@ class ImzMLSource(Source):
             mz = self.mz
             intensity, n_bytes = reader.read_matrix(rows)
             self._count(n_bytes)
-            return mz, intensity, None  # type: ignore[return-value]
+            return SpectrumArrays(mz, intensity)  # type: ignore[arg-type]
+        if reader.has_mobility:
+            add = self._mobility == "sum"
+            *arrays, n_bytes = reader.read_mobility(rows, add=add)
+            self._count(n_bytes)
+            return SpectrumArrays(*arrays)
         points, intensity, indptr, n_bytes = reader.read_ragged(rows)
         self._count(n_bytes)
-        return points, intensity, indptr
+        return SpectrumArrays(points, intensity, indptr)
 
     def _row_ends(self, start: int, stop: int) -> list[np.ndarray]:
-        found = self._index.reader.read_ends(slice(start, stop))
-        if found is None:
-            return super()._row_ends(start, stop)
-        ends, n_bytes = found
+        ends, n_bytes = self._index.reader.read_ends(slice(start, stop))
         self._count(n_bytes)
         return [np.array([ends[0].min(), ends[1].max()])] if ends.size else []
 
@@ -178,6 +199,7 @@ class ImzMLSource(Source):
             index.facts.uuid,
             self._options,
             self._spectrum_type,
+            self._mobility,
         )
 
 
@@ -189,6 +211,7 @@ def _reopen(
     uuid: str | None,
     options: dict[str, Any],
     spectrum_type: str | None,
+    mobility: str,
 ) -> ImzMLSource:
     index = open_run(path, ibd, expected=stamp, **options)
     if index.facts.uuid != uuid:
@@ -198,7 +221,7 @@ def _reopen(
         )
         raise ImzMLError(message)
     source = cls.__new__(cls)
-    source._set_up(index, options, spectrum_type)
+    source._set_up(index, options, spectrum_type, mobility)
     return source
 
 
@@ -227,6 +250,11 @@ class ImzMLReader(Spectra):
         drives on which files may shrink.
     spectrum_type : {"profile", "centroid"}, default=None
         What the spectra are; `None` believes the files.
+    mobility : {"sum", "keep"}, default="sum"
+        What to do about files that give each point an ion mobility. Points are sorted
+        by m/z; ``"sum"`` adds up those of exactly equal m/z, ``"keep"`` leaves all.
+        Chunks carry the mobilities, in the unit of the file: of sums, the mean weighted
+        by intensity.
 
     Attributes
     ----------
@@ -290,10 +318,12 @@ class ImzMLReader(Spectra):
         on_error: str = "raise",
         mmap: bool = True,
         spectrum_type: str | None = None,
+        mobility: str = "sum",
     ) -> None:
         for name, value, allowed in (
             ("on_error", on_error, ("raise", "skip")),
             ("spectrum_type", spectrum_type, (None, "profile", "centroid")),
+            ("mobility", mobility, ("sum", "keep")),
         ):
             if value not in allowed:
                 message = (
@@ -309,6 +339,7 @@ class ImzMLReader(Spectra):
                 on_error=on_error,
                 mmap=mmap,
                 spectrum_type=spectrum_type,
+                mobility=mobility,
             )
             for text in source.warnings:
                 warnings.warn(text, ImzMLWarning, stacklevel=2)

@@ -173,7 +173,7 @@ def thresholded(grid, n_pixels=12, shift_ppm=0.0, seed=0):
 
 
 def rounded(spectra):
-    mz, intensity, indptr = spectra.source.read(slice(0, len(spectra)))
+    mz, intensity, indptr, _ = spectra.source.read(slice(0, len(spectra)))
     mz = mz.astype(np.float32).astype(np.float64)
     return Spectra.from_arrays(intensity, mz, indptr=indptr)
 
@@ -346,7 +346,7 @@ def test_maxima_of_the_kidney_do_not_depend_on_the_axis(kidney, axis, window):
     # 0.0156 wide (R = 50,000): at exactly half of that, the averaging inside the bin
     # alone takes 11 to 13 % of the maxima, which are 1 to 2 cells of noise.
     grid = estimate_grid(kidney)
-    mz, intensity, indptr = kidney.source.read(slice(0, len(kidney)))
+    mz, intensity, indptr, _ = kidney.source.read(slice(0, len(kidney)))
     guide = binning_numba.build_guide(grid.edges)
     native = np.zeros(grid.n_bins)
     binning_numba.sum_points(mz, intensity, indptr, guide, grid.edges, native)

@@ -35,7 +35,7 @@ def random_spectra(lengths, dtype, seed=0):
 
 
 def check_ragged(source, spectra, rows, mz_type="float64"):
-    mz, intensity, indptr = source.read(rows)
+    mz, intensity, indptr, _ = source.read(rows)
     chosen = np.arange(len(spectra))[rows]
     assert mz.dtype == np.float64
     np.testing.assert_array_equal(np.diff(indptr), [spectra[i][0].size for i in chosen])
@@ -99,7 +99,7 @@ def test_shared_axis(tmp_path, pair, intensity_type, padding, packed, mapped):
     source = source_of(written, tmp_path, mmap=mapped)
     np.testing.assert_array_equal(source.mz, mz)
     for rows in ROWS:
-        axis, intensity, indptr = source.read(rows)
+        axis, intensity, indptr, _ = source.read(rows)
         assert indptr is None
         assert axis is source.mz
         assert intensity.dtype == DELIVERED[intensity_type]
@@ -123,7 +123,7 @@ def test_regular_rows_are_read_in_place(tmp_path, pair):
     rng = np.random.default_rng(0)
     written = pair([(mz, rng.random(10)) for _ in range(6)], continuous=True)
     source = source_of(written, tmp_path)
-    _, rows, _ = source.read(slice(1, 5))
+    rows = source.read(slice(1, 5)).intensity
     assert is_mapped(rows)
     assert rows.flags.c_contiguous
     assert not rows.flags.writeable
@@ -202,7 +202,7 @@ def test_spectra_of_two_types_in_one_file(tmp_path, pair):
     second = second.replace('<referenceableParamGroupRef ref="intensityArray"/>', other)
     written.xml = f'{first}<spectrum id="Scan=1"{second}'
     source = source_of(written, tmp_path)
-    _, intensity, indptr = source.read(slice(0, 2))
+    _, intensity, indptr, _ = source.read(slice(0, 2))
     assert intensity.dtype == np.float64
     bits = spectra[1][1].view(np.int32)
     np.testing.assert_array_equal(intensity[: indptr[1]], spectra[0][1])

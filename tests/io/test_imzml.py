@@ -158,7 +158,7 @@ def test_row_bytes_bound_the_chunks(tmp_path, pair):
         reader = ImzMLReader(pair(continuous=continuous).save(tmp_path))
         source = reader.source
         for i in range(5):
-            mz, intensity, indptr = source.read(slice(i, i + 1))
+            mz, intensity, indptr, _ = source.read(slice(i, i + 1))
             n_bytes = intensity.nbytes + (0 if indptr is None else mz.nbytes)
             assert source.row_bytes[i] == n_bytes
 

@@ -7,7 +7,7 @@ import pytest
 from pyimzml.ImzMLWriter import ImzMLWriter
 
 from imsminer.exceptions import ImzMLError
-from imsminer.io import _scan
+from imsminer.io import _fast_scan, _scan
 from imsminer.io._scan import scan_imzml
 
 
@@ -54,7 +54,7 @@ def test_files_of_pyimzml_take_the_fast_way(tmp_path, mode, both):
 def test_parts_change_nothing(tmp_path, pair, both, monkeypatch, size):
     path = pair().save(tmp_path)
     whole = both(path)
-    monkeypatch.setattr(_scan, "PART", size)
+    monkeypatch.setattr(_fast_scan, "PART", size)
     parts = both(path)
     assert parts.fast
     np.testing.assert_array_equal(parts.spectra, whole.spectra)
@@ -63,7 +63,7 @@ def test_parts_change_nothing(tmp_path, pair, both, monkeypatch, size):
 @pytest.mark.parametrize("count", [4, 6, 7, 1000])
 def test_wrong_counts_are_noticed_in_parts(tmp_path, pair, monkeypatch, count):
     path = pair().replace('count="5"', f'count="{count}"').save(tmp_path)
-    monkeypatch.setattr(_scan, "PART", 2)
+    monkeypatch.setattr(_fast_scan, "PART", 2)
     scan = scan_imzml(path, fast=True)
     assert not scan.fast
     assert scan.spectra.size == 5

@@ -110,8 +110,8 @@ def test_two_types_are_told_apart_by_the_encoded_length(tmp_path, pair, both):
 
 def test_a_third_array_is_reported(tmp_path, pair, both):
     third = (
-        '<binaryDataArray encodedLength="0"><cvParam accession="MS:1002816" '
-        'name="mean ion mobility array"/></binaryDataArray></binaryDataArrayList>'
+        '<binaryDataArray encodedLength="0"><cvParam accession="MS:1000516" '
+        'name="charge array"/></binaryDataArray></binaryDataArrayList>'
     )
     scan = both(pair().replace("</binaryDataArrayList>", third).save(tmp_path))
     assert not scan.problems

@@ -10,6 +10,7 @@ from numba import njit
 
 __all__ = [
     "GROUP_INTENSITY",
+    "GROUP_MOBILITY",
     "GROUP_MZ",
     "GROUP_ODD",
     "GROUP_PLAIN",
@@ -17,7 +18,7 @@ __all__ = [
     "scan_spectra",
 ]
 
-GROUP_PLAIN, GROUP_MZ, GROUP_INTENSITY, GROUP_ODD = 0, 1, 2, 3
+GROUP_PLAIN, GROUP_MZ, GROUP_INTENSITY, GROUP_MOBILITY, GROUP_ODD = 0, 1, 2, 3, 4
 
 _OK, _ODD, _CUT, MORE = 0, 1, 2, 3
 _MAX_DEPTH = 24
@@ -148,8 +149,9 @@ def scan_spectra(
         What a reference to the group means: one of the ``GROUP_`` codes.
     id_flags : ndarray of uint8, shape (n_groups,)
         Flags that a plain group gives to a spectrum.
-    table : ndarray of int64, shape (count, 9)
-        Filled: x, y, z, then offset, length, encoded length of m/z and of intensity.
+    table : ndarray of int64, shape (count, 9) or (count, 12)
+        Filled: x, y, z, then offset, length, encoded length of m/z, of intensity and,
+        with twelve columns, of the ion mobility, which each spectrum must then have.
     flags : ndarray of uint8, shape (count,)
         Filled: flags of each spectrum.
 
@@ -177,8 +179,9 @@ def scan_spectra(
         name_starts[0] = list_start + 1
         name_stops[0] = list_start + 1 + _LIST.size
         depth = 1
+    with_mobility = table.shape[1] > 9
     in_spectrum = in_array = False
-    seen_x = seen_y = seen_z = seen_mz = seen_intensity = False
+    seen_x = seen_y = seen_z = seen_mz = seen_intensity = seen_mobility = False
     kind = 0
     offset = length = encoded = np.int64(-1)
     flag = 0
@@ -214,11 +217,16 @@ def scan_spectra(
                 in_array = False
                 if kind == 0 or offset < 0 or length < 0 or encoded < 0:
                     return row, _ODD, i, odd_names
-                if kind == 1:
+                if kind == GROUP_MZ:
                     if seen_mz:
                         return row, _ODD, i, odd_names
                     seen_mz = True
                     c = 3
+                elif kind == GROUP_MOBILITY:
+                    if seen_mobility:
+                        return row, _ODD, i, odd_names
+                    seen_mobility = True
+                    c = 9
                 else:
                     if seen_intensity:
                         return row, _ODD, i, odd_names
@@ -229,6 +237,8 @@ def scan_spectra(
                 table[row, c + 2] = encoded
             elif depth == 1:
                 if not (seen_x and seen_y and seen_mz and seen_intensity):
+                    return row, _ODD, i, odd_names
+                if with_mobility and not seen_mobility:
                     return row, _ODD, i, odd_names
                 if not seen_z:
                     table[row, 2] = 1
@@ -363,7 +373,7 @@ def scan_spectra(
                 return row, _ODD, i, odd_names
             what = id_kinds[found]
             if in_array:
-                if kind != 0 or (what != GROUP_MZ and what != GROUP_INTENSITY):
+                if kind != 0 or what == GROUP_PLAIN or what == GROUP_ODD:
                     return row, _ODD, i, odd_names
                 kind = what
             elif what == GROUP_PLAIN:
@@ -374,7 +384,8 @@ def scan_spectra(
             if not _is(text, s, e, _SPECTRUM) or closed or row >= table.shape[0]:
                 return row, _ODD, i, odd_names
             in_spectrum = True
-            seen_x = seen_y = seen_z = seen_mz = seen_intensity = False
+            seen_x = seen_y = seen_z = False
+            seen_mz = seen_intensity = seen_mobility = False
             flag = 0
         elif depth == 0:
             if not _is(text, s, e, _LIST):
