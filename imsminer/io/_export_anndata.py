@@ -8,13 +8,8 @@ import numpy as np
 import pandas as pd
 
 from imsminer._optional import import_optional
-from imsminer.io._export_table import (
-    POSITION,
-    FeatureTable,
-    SavedFeatures,
-    plain_names,
-    storable,
-)
+from imsminer.io._export_columns import plain_names, storable
+from imsminer.io._export_table import POSITION, FeatureTable, SavedFeatures
 
 __all__ = ["build_anndata", "read_h5ad", "spatial_positions", "write_h5ad"]
 

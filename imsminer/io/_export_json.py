@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from imsminer.io._export_table import FeatureTable, SavedFeatures, storable
+from imsminer.io._export_columns import storable
+from imsminer.io._export_table import FeatureTable, SavedFeatures
 
 __all__ = ["FORMAT", "decoded_extras", "encoded_extras", "saved_features"]
 

@@ -7,8 +7,9 @@ import pandas as pd
 
 from imsminer._optional import import_optional
 from imsminer.io._export_anndata import build_anndata, spatial_positions
+from imsminer.io._export_columns import plain_names
 from imsminer.io._export_images import Plane, all_planes, fill_stack
-from imsminer.io._export_table import FeatureTable, plain_names
+from imsminer.io._export_table import FeatureTable
 
 __all__ = ["build_spatialdata"]
 

@@ -10,8 +10,9 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from imsminer.core.progress import progress_bar
+from imsminer.io._export_columns import storable
 from imsminer.io._export_json import decoded_extras, encoded_extras, saved_features
-from imsminer.io._export_table import FeatureTable, SavedFeatures, storable
+from imsminer.io._export_table import FeatureTable, SavedFeatures
 
 __all__ = ["read_parquet", "write_csv", "write_parquet"]
 

@@ -13,13 +13,9 @@ import pandas as pd
 
 from imsminer._optional import import_optional
 from imsminer.core.progress import progress_bar
+from imsminer.io._export_columns import plain_names, storable
 from imsminer.io._export_json import decoded_extras, encoded_extras, saved_features
-from imsminer.io._export_table import (
-    FeatureTable,
-    SavedFeatures,
-    plain_names,
-    storable,
-)
+from imsminer.io._export_table import FeatureTable, SavedFeatures
 
 __all__ = ["MARK", "read_zarr", "write_zarr"]
 
