@@ -10,8 +10,13 @@ import numpy as np
 from imsminer._array import array_namespace, device_of, is_numpy_array, to_numpy
 from imsminer.core.chunk import ChunkKernel, SpectrumChunk
 from imsminer.core.windows import cell_edges
-from imsminer.spectra._kernels import align_numba, align_xp
-from imsminer.spectra._massmodel import MassModel
+from imsminer.spectra._kernels import (
+    align_numba,
+    align_warp_numba,
+    align_warp_xp,
+    align_xp,
+)
+from imsminer.spectra._massmodel import STRAIGHT, MassModel
 
 __all__ = ["AlignSpectra", "MatchChunk", "match", "resample", "rows_as_chunk"]
 
@@ -34,17 +39,20 @@ class AlignSpectra(ChunkKernel):
             errors, heights, model.prior[run], model.precision[run]
         )
         line = (theta, model.centre, model.half)
+        knots = model.knots
         if chunk.indptr is None:
             edges = cell_edges(np.asarray(chunk.mz))
             return chunk.replace(
-                intensity=resample(chunk.intensity, edges, *line, ppm=model.ppm)
+                intensity=resample(
+                    chunk.intensity, edges, *line, ppm=model.ppm, knots=knots
+                )
             )
         if is_numpy_array(chunk.mz):
             mz = np.empty_like(chunk.mz)
-            align_numba.shift_points(chunk.mz, chunk.indptr, *line, mz)
+            align_warp_numba.shift_points(chunk.mz, chunk.indptr, *line, knots, mz)
             return chunk.replace(mz=mz)
         theta = array_namespace(chunk.mz).asarray(theta, device=device_of(chunk.mz))
-        mz = align_xp.shift_points(chunk.mz, chunk.indptr, theta, *line[1:])
+        mz = align_warp_xp.shift_points(chunk.mz, chunk.indptr, theta, *line[1:], knots)
         return chunk.replace(mz=mz)
 
 
@@ -92,16 +100,19 @@ def resample(
     half: float,
     *,
     ppm: bool,
+    knots: np.ndarray = STRAIGHT,
 ) -> Any:
     """Return the rows of `X` moved by their errors, in its namespace and dtype."""
     if is_numpy_array(X):
         result = np.empty(X.shape, X.dtype)
-        align_numba.resample_rows(X, edges, theta, centre, half, ppm, result)
+        align_warp_numba.resample_rows(
+            X, edges, theta, centre, half, ppm, knots, result
+        )
         return result
     xp, device = array_namespace(X), device_of(X)
     edges = xp.asarray(edges, device=device)
     theta = xp.asarray(theta, device=device)
-    return align_xp.resample_rows(X, edges, theta, centre, half, ppm)
+    return align_warp_xp.resample_rows(X, edges, theta, centre, half, ppm, knots)
 
 
 def rows_as_chunk(block: Any) -> SpectrumChunk:

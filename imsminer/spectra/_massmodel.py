@@ -12,6 +12,7 @@ from imsminer.spectra._kernels import align_numba
 __all__ = [
     "HARM",
     "MIN_GAIN",
+    "STRAIGHT",
     "MassModel",
     "RunFit",
     "heldout_errors",
@@ -19,6 +20,8 @@ __all__ = [
     "weighted_median",
 ]
 
+#: Knots of a line without bends.
+STRAIGHT = np.array([-1.0, 1.0])
 #: A prior this weak leaves the data alone, one this strong decides.
 FLAT, FIXED = 1e-9, 1e9
 #: Matches by chance are uniform within the tolerance: their residuals have a scale of
@@ -46,6 +49,8 @@ class MassModel:
         Matches that a pixel needs for a line of its own.
     linear, ppm : bool
         Whether the line may have a slope; whether errors are in ppm.
+    knots : ndarray of float64, shape (q + 2,)
+        Where the line may bend: in u, from -1 to 1 with these ends.
     runs : tuple of str
         Runs of `fit`. Further arrays have one more entry, for runs that it did not see.
     prior, precision : ndarray of float64, shape (n_runs + 1, 2)
@@ -66,6 +71,7 @@ class MassModel:
     min_matches: int
     linear: bool
     ppm: bool
+    knots: np.ndarray = field(default_factory=STRAIGHT.copy)
     runs: tuple[str, ...] = ()
     prior: np.ndarray = field(default_factory=lambda: np.zeros((1, 2)))
     precision: np.ndarray = field(default_factory=lambda: np.full((1, 2), FIXED))

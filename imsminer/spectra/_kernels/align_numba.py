@@ -1,4 +1,4 @@
-"""Matching to reference peaks, robust fits of the mass error, and resampling: CPU.
+"""Matching to reference peaks, and robust fits of the mass error: CPU.
 
 A mass error is a line e(m) = a + b·u with u = (m - centre) / half, which runs from -1
 to 1 over the reference peaks and stays constant beyond them.
@@ -7,7 +7,7 @@ to 1 over the reference peaks and stays constant beyond them.
 import numba as nb
 import numpy as np
 
-__all__ = ["fit_rows", "match_points", "match_rows", "resample_rows", "shift_points"]
+__all__ = ["fit_rows", "match_points", "match_rows"]
 
 #: Tukey's constant: 95 % efficient where errors are normal.
 TUKEY = 4.685
@@ -212,126 +212,3 @@ def fit_rows(errors, heights, u, prior, precision, floor, theta, quality):
             theta[i],
             quality[i],
         )
-
-
-@nb.njit(nogil=True, cache=True, inline="always")
-def _error(m, a, b, centre, half):
-    u = (m - centre) / half
-    u = min(max(u, -1.0), 1.0)
-    return a + b * u
-
-
-@nb.njit(nogil=True, cache=True)
-def shift_points(mz, indptr, theta, centre, half, out):
-    """Correct the m/z of ragged spectra by their error in ppm."""
-    for i in range(theta.shape[0]):
-        a, b = theta[i, 0], theta[i, 1]
-        for k in range(indptr[i], indptr[i + 1]):
-            out[k] = mz[k] / (1 + 1e-6 * _error(mz[k], a, b, centre, half))
-
-
-@nb.njit(nogil=True, cache=True, inline="always")
-def _limit(d, one, two):
-    """Clip a slope to what keeps the integral of either sign monotone."""
-    smaller = one if abs(one) < abs(two) else two
-    bound = 3 * smaller if one * two > 0 else 0.0
-    low = bound if bound < 0 else 0.0
-    high = bound if bound > 0 else 0.0
-    d = low if d < low else d
-    return high if d > high else d
-
-
-@nb.njit(nogil=True, cache=True)
-def _inner_slopes(y0, y1, y2, y3, slope):
-    for j in range(slope.size):
-        one, two = np.float64(y1[j]), np.float64(y2[j])
-        d = (7 * (one + two) - (np.float64(y0[j]) + np.float64(y3[j]))) / 12
-        slope[j] = _limit(d, one, two)
-
-
-@nb.njit(nogil=True, cache=True)
-def _slopes(y, slope):
-    """Set `slope` (m + 1,) to the density at the cells' edges.
-
-    Fourth-order averages (Colella & Woodward 1984), limited so that the integral in
-    between rises wherever intensities are positive.
-    """
-    m = y.size
-    slope[0], slope[m] = y[0], y[m - 1]
-    if m > 3:
-        _inner_slopes(y[: m - 3], y[1 : m - 2], y[2 : m - 1], y[3:], slope[2 : m - 1])
-    for j in range(1, m):
-        if j == 1 or j == m - 1:
-            one, two = np.float64(y[j - 1]), np.float64(y[j])
-            slope[j] = _limit(0.5 * (one + two), one, two)
-
-
-@nb.njit(nogil=True, cache=True, inline="always")
-def _part(total, d0, d1, t):
-    """Return the integral over the first part `t` of a cell."""
-    return t * (d0 + t * ((3 * total - 2 * d0 - d1) + t * (d0 + d1 - 2 * total)))
-
-
-@nb.njit(nogil=True, cache=True)
-def _move_edges(edges, a, b, centre, half, ppm, place):
-    b = b / half
-    for j in range(place.size):
-        m = edges[j]
-        u = m - centre
-        u = -half if u < -half else u
-        u = half if u > half else u
-        error = a + b * u
-        place[j] = m * (1 + 1e-6 * error) if ppm else m + error
-
-
-@nb.njit(nogil=True, cache=True)
-def _resample(y, edges, place, inverse, slope, out):
-    m = y.size
-    q, before = 0, 0.0
-    for j in range(m):
-        if j == m - 1:
-            p, part = m - 1, np.float64(y[m - 1])
-        else:
-            p = q
-            while p < m - 1 and edges[p + 1] <= place[j + 1]:
-                p += 1
-            t = (place[j + 1] - edges[p]) * inverse[p]
-            t = t if t > 0.0 else 0.0
-            t = t if t < 1.0 else 1.0
-            part = _part(np.float64(y[p]), slope[p], slope[p + 1], t)
-        # From `before` in cell q to `part` in cell p.
-        value = part - before
-        for k in range(q, p):
-            value += y[k]
-        if value < 0 and _no_negative(y[q : p + 1]):
-            value = 0.0
-        out[j] = value
-        q, before = p, part
-
-
-@nb.njit(nogil=True, cache=True)
-def _no_negative(y):
-    for k in range(y.size):
-        if y[k] < 0:
-            return False
-    return True
-
-
-@nb.njit(nogil=True, cache=True)
-def resample_rows(X, edges, theta, centre, half, ppm, out):
-    """Move the rows of `X` (n, m) by their errors, on the same cells.
-
-    Each row's integral over the `edges` (m + 1,) is read at the moved edges, so that
-    the sum of each row stays the same; what leaves the axis gathers at its ends.
-    Errors are in ppm of m/z, or else in units of the axis.
-    """
-    slope, place = np.empty(X.shape[1] + 1), np.empty(X.shape[1] + 1)
-    inverse = 1 / (edges[1:] - edges[:-1])
-    for i in range(X.shape[0]):
-        if theta[i, 0] == 0 and theta[i, 1] == 0:
-            out[i] = X[i]
-        else:
-            a, b = theta[i, 0], theta[i, 1]
-            _slopes(X[i], slope)
-            _move_edges(edges, a, b, centre, half, ppm, place)
-            _resample(X[i], edges, place, inverse, slope, out[i])

@@ -1,4 +1,4 @@
-"""Matching, robust fits of the mass error and resampling in any array namespace.
+"""Matching and robust fits of the mass error in any array namespace.
 
 The reference for the compiled kernels, which explain the quantities.
 """
@@ -7,6 +7,7 @@ import itertools
 from typing import Any
 
 from imsminer._array import array_namespace, device_of
+from imsminer.spectra._kernels.align_warp_xp import resample_rows, shift_points
 
 __all__ = ["fit_rows", "match_points", "match_rows", "resample_rows", "shift_points"]
 
@@ -175,58 +176,3 @@ def _weighted_median(values: Any, weights: Any) -> Any:
         xp.astype(sums >= 0.5 * sums[:, -1:], xp.int64), axis=1, keepdims=True
     )
     return xp.take_along_axis(values, first, axis=1)
-
-
-def _error(m: Any, theta: Any, centre: float, half: float) -> Any:
-    xp = array_namespace(m)
-    u = xp.clip((m - centre) / half, -1.0, 1.0)
-    return theta[..., 0] + theta[..., 1] * u
-
-
-def shift_points(mz: Any, indptr: Any, theta: Any, centre: float, half: float) -> Any:
-    """Return the m/z of ragged spectra corrected by their error in ppm."""
-    xp = array_namespace(mz)
-    points = xp.arange(mz.shape[0], dtype=indptr.dtype, device=device_of(mz))
-    owner = xp.searchsorted(indptr, points, side="right") - 1
-    return mz / (1 + 1e-6 * _error(mz, xp.take(theta, owner, axis=0), centre, half))
-
-
-def resample_rows(
-    X: Any, edges: Any, theta: Any, centre: float, half: float, ppm: bool
-) -> Any:
-    """Return the rows of `X` (n, m) moved by their errors, with the same sums."""
-    xp = array_namespace(X)
-    m = X.shape[1]
-    y = xp.astype(X, xp.float64)
-    one, two = y[:, :-1], y[:, 1:]
-    d = 0.5 * (one + two)
-    if m > 3:
-        inner = (7 * (one[:, 1:-1] + two[:, 1:-1]) - (y[:, :-3] + y[:, 3:])) / 12
-        d = xp.concat([d[:, :1], inner, d[:, -1:]], axis=1)
-    zeros = xp.zeros_like(d)
-    positive = xp.minimum(xp.maximum(d, zeros), 3 * xp.minimum(one, two))
-    negative = xp.maximum(xp.minimum(d, zeros), 3 * xp.maximum(one, two))
-    d = xp.where(one * two <= 0, zeros, xp.where(one > 0, positive, negative))
-    slope = xp.concat([y[:, :1], d, y[:, -1:]], axis=1)
-    inside = edges[1:-1]
-    error = _error(inside, theta[:, None, :], centre, half)
-    place = inside * (1 + 1e-6 * error) if ppm else inside + error
-    cell = xp.searchsorted(edges, xp.reshape(place, (-1,)), side="right") - 1
-    cell = xp.clip(xp.reshape(cell, place.shape), 0, m - 1)
-    flat = xp.reshape(cell, (-1,))
-    left = xp.reshape(xp.take(edges, flat), place.shape)
-    right = xp.reshape(xp.take(edges, flat + 1), place.shape)
-    t = xp.clip((place - left) / (right - left), 0.0, 1.0)
-    total = xp.take_along_axis(y, cell, axis=1)
-    d0 = xp.take_along_axis(slope, cell, axis=1)
-    d1 = xp.take_along_axis(slope, cell + 1, axis=1)
-    part = t * (d0 + t * ((3 * total - 2 * d0 - d1) + t * (d0 + d1 - 2 * total)))
-    sums = xp.cumulative_sum(y, axis=1, include_initial=True)
-    upto = xp.take_along_axis(sums, cell, axis=1) + part
-    upto = xp.concat([sums[:, :1], upto, sums[:, -1:]], axis=1)
-    result = upto[:, 1:] - upto[:, :-1]
-    # Rounding only: the integral of positive intensities rises.
-    least = xp.min(y, axis=1, keepdims=True)
-    result = xp.where((least >= 0) & (result < 0), xp.zeros_like(result), result)
-    still = (theta[:, :1] == 0) & (theta[:, 1:] == 0)
-    return xp.where(still, X, xp.astype(result, X.dtype))
