@@ -14,15 +14,23 @@ _HOME = {
     "ImzMLError": "imsminer.exceptions",
     "ImzMLReader": "imsminer.io.imzml",
     "ImzMLWarning": "imsminer.exceptions",
+    "ImzMLWriter": "imsminer.io.writer",
     "InSituSegmenter": "imsminer.images.segment",
     "MassAligner": "imsminer.spectra.align",
     "MassAxis": "imsminer.core.axis",
     "PeakIntegrator": "imsminer.features.integrate",
     "PeakPicker": "imsminer.spectra.peaks",
     "Spectra": "imsminer.core.spectra",
+    "SpectraCache": "imsminer.spectra.cache",
     "SpectrumChunk": "imsminer.core.chunk",
     "TICNormalizer": "imsminer.spectra.normalize",
     "concatenate": "imsminer.core.spectra",
+    "read_features": "imsminer.io.export",
+    "to_anndata": "imsminer.io.export",
+    "to_image_stack": "imsminer.io.export",
+    "to_spatialdata": "imsminer.io.export",
+    "write_features": "imsminer.io.export",
+    "write_imzml": "imsminer.io.writer",
 }
 _HOME |= {
     name: f"imsminer.{name}"

@@ -10,7 +10,7 @@ import imsminer
 
 __all__ = ["main"]
 
-COMMANDS = ("demo", "image", "info", "run")
+COMMANDS = ("convert", "demo", "image", "info", "run")
 
 
 class _LazyGroup(click.Group):

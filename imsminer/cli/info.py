@@ -38,7 +38,7 @@ def info(
     import json
 
     from imsminer.core.progress import show_progress
-    from imsminer.io._index import find_files
+    from imsminer.io._find import find_files
     from imsminer.io.describe import describe
 
     if quiet:

@@ -13,6 +13,7 @@ from imsminer.cli.pipeline import through
 from imsminer.core.moran import moran_i
 from imsminer.core.provenance import provenance
 from imsminer.core.spectra import Spectra
+from imsminer.io.export import write_features
 from imsminer.plots import (
     cluster_images,
     ion_images,
@@ -25,6 +26,7 @@ from imsminer.plots.export import save
 __all__ = ["Results", "compute", "write_pictures", "write_tables"]
 
 SPECTRAL_STEPS = ("baseline", "align", "normalize", "pick", "integrate")
+TABLE, SEGMENTS = "features.parquet", "segments.csv"
 #: Ion images on the contact sheet.
 N_IMAGES = 20
 
@@ -71,15 +73,21 @@ def write_tables(results: Results, folder: Path) -> None:
     """Write the tables and the provenance."""
     results.peaks.to_csv(folder / "peaks.csv", index=False, float_format="%.8g")
     pixels = results.features.index.to_frame(index=False)
-    table = pd.concat([pixels, results.features.reset_index(drop=True)], axis=1)
-    table.to_parquet(folder / "features.parquet", index=False)
     segments = pixels.assign(segment=results.steps["segment"].labels_)
-    segments.to_csv(folder / "segments.csv", index=False)
+    segments.to_csv(folder / SEGMENTS, index=False)
     record = provenance(
         results.reader,
         *results.steps.values(),
         n_peaks=len(results.peaks),
         noise=results.steps["pick"].noise_,
+    )
+    write_features(
+        results.features,
+        folder / TABLE,
+        pixels=results.reader.pixels,
+        peaks=results.peaks,
+        runs=results.reader.runs,
+        provenance=record,
     )
     text = json.dumps(record, indent=2) + "\n"
     (folder / MARK).write_text(text, encoding="utf-8")

@@ -10,8 +10,8 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 
+from imsminer.core.folders import cache_folder
 from imsminer.io.writer import ImzMLWriter
 
 __all__ = ["load_kidney"]
@@ -56,11 +56,7 @@ def load_kidney(cache_dir: str | PathLike | None = None) -> Path:
     >>> load_kidney().name
     'kidney_mz700-920.imzML'
     """
-    if cache_dir is None:
-        cache_dir = os.environ.get("IMSMINER_CACHE") or platformdirs.user_cache_dir(
-            "imsminer", appauthor=False
-        )
-    cache = Path(cache_dir)
+    cache = cache_folder(cache_dir)
     folder = cache / f"{NAME}-v{VERSION}"
     path = folder / f"{NAME}.imzML"
     if path.exists() and path.with_suffix(".ibd").exists():
