@@ -24,8 +24,8 @@ MARK = "zarr.json"
 #: A chunk is read whole: 1 MiB, and no more columns than a look at few ions wants.
 _CHUNK_BYTES = 1 << 20
 _CHUNK_COLUMNS = 64
-#: A shard is a file: of 64 chunks at most, so that 1 GB takes about 16.
-_SHARD_CHUNKS = 64
+#: A shard is a file: 1 GB takes about 16.
+_SHARD_BYTES = 1 << 26
 
 
 def write_zarr(table: FeatureTable, path: Path) -> None:
@@ -83,8 +83,9 @@ def _layout(n_rows: int, n_columns: int) -> tuple[tuple[int, int], tuple[int, in
     across = max(1, -(-n_columns // _CHUNK_COLUMNS))
     width = max(1, -(-n_columns // across))
     height = max(1, min(n_rows, _CHUNK_BYTES // (4 * width)))
-    wide = min(across, _SHARD_CHUNKS)
-    high = max(1, min(-(-n_rows // height), _SHARD_CHUNKS // wide))
+    n_chunks = max(1, _SHARD_BYTES // (4 * height * width))
+    wide = min(across, n_chunks)
+    high = max(1, min(-(-n_rows // height), n_chunks // wide))
     return (height, width), (height * high, width * wide)
 
 
@@ -97,8 +98,9 @@ def _write_array(
 ) -> Any:
     """Write a small array: one value or three per pixel or peak."""
     n_rows = max(1, len(values))
-    chunk = min(n_rows, 1 << 17)
-    shard = chunk * min(-(-n_rows // chunk), _SHARD_CHUNKS)
+    row_bytes = values.dtype.itemsize * int(np.prod(values.shape[1:]))
+    chunk = min(n_rows, _CHUNK_BYTES // row_bytes)
+    shard = chunk * min(-(-n_rows // chunk), _SHARD_BYTES // (chunk * row_bytes))
     array = group.create_array(
         name,
         shape=values.shape,

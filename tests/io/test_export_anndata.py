@@ -142,10 +142,10 @@ def test_odd_columns_can_be_written(tmp_path):
     write_features(np.ones((2, 1)), tmp_path / "a.h5ad", pixels=pixels)
     obs = anndata.read_h5ad(tmp_path / "a.h5ad").obs
     assert obs["empty"].isna().all()
-    assert obs["day_time"].astype(object)[0].startswith("2020-01-02")
+    assert obs["day_time"].astype(object).iloc[0].startswith("2020-01-02")
     assert np.array_equal(obs["flag"], [1.0, np.nan], equal_nan=True)
     assert obs["count"].tolist() == [1, 2]
-    assert obs["text"].astype(object)[0] == "ä"
+    assert obs["text"].astype(object).iloc[0] == "ä"
     assert obs["text"].isna().tolist() == [False, True]
     assert obs["lists"].tolist() == ["[1]", "(2, 3)"]
     assert obs["levels"].cat.categories.tolist() == ["2", "1"]

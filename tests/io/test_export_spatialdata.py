@@ -70,7 +70,8 @@ def test_images_pixels_and_table_agree(tmp_path, stored, z):
         # The image's pixel (column, row) has its centre half a pixel further.
         matrix = in_system(image, system)
         of_run = study.pixels.loc[study.pixels["run"] == run]
-        for i, (x, y) in zip(rows, study.pixels.loc[rows, ["x", "y"]].values):
+        for i in rows:
+            x, y = study.pixels.loc[i, ["x", "y"]]
             column, row = x - of_run["x"].min(), y - of_run["y"].min()
             found = matrix @ [column + 0.5, row + 0.5, 1]
             assert np.allclose(found[:2], adata.obsm["spatial"][i])
@@ -80,7 +81,9 @@ def test_images_pixels_and_table_agree(tmp_path, stored, z):
 
 def test_a_pixel_s_values_are_found_from_its_shape(study):
     sdata = to_spatialdata(study.features, **study.extras)
-    found = spatialdata.get_values("mz_885.5499", sdata, "blæse_2_pixels", "features")
+    found = spatialdata.get_values(
+        "mz_885.5499", sdata=sdata, element_name="blæse_2_pixels", table_name="features"
+    )
     rows = np.flatnonzero(study.pixels["run"] == "blæse_2")
     assert same_bits(found["mz_885.5499"].to_numpy(), study.values[rows, 3])
 

@@ -65,7 +65,7 @@ def test_chunks_and_shards_have_the_sizes_promised(shape):
     chunks, shards = _export_zarr._layout(*shape)
     assert all(s % c == 0 for s, c in zip(shards, chunks, strict=True))
     assert 4 * np.prod(chunks) <= 1 << 20
-    assert np.prod(shards) // np.prod(chunks) <= 64
+    assert 4 * np.prod(shards) <= 1 << 26
     assert chunks[1] <= 64
     n_bytes = 4 * np.prod(shape)
     if n_bytes > 1 << 28:
@@ -73,21 +73,23 @@ def test_chunks_and_shards_have_the_sizes_promised(shape):
         assert n_files < 100 * n_bytes / 1e9 + 1
 
 
-@pytest.mark.parametrize("columns", [3, 70, 130])
+@pytest.mark.parametrize("columns", [1, 70, 130])
 def test_many_chunks_and_shards(tmp_path, monkeypatch, columns):
     """Blocks of a few rows, so that each kind of edge occurs."""
     monkeypatch.setattr(_export_zarr, "_CHUNK_BYTES", 4 * 64 * 5)
-    monkeypatch.setattr(_export_zarr, "_SHARD_CHUNKS", 2)
+    monkeypatch.setattr(_export_zarr, "_SHARD_BYTES", 2 * 4 * 64 * 5)
     rng = np.random.default_rng(0)
     values = rng.random((53, columns)).astype(np.float32)
     pixels = pd.DataFrame({"run": "a", "x": np.arange(53), "y": 1, "z": 1})
     write_features(values, tmp_path / "a.zarr", pixels=pixels)
     assert same_bits(read_features(tmp_path / "a.zarr").features.to_numpy(), values)
     array = zarr.open_group(tmp_path / "a.zarr", mode="r")["features"]
-    n_shards = np.prod([-(-n // s) for n, s in zip(array.shape, array.shards)])
+    n_shards = np.prod(
+        [-(-n // s) for n, s in zip(array.shape, array.shards, strict=True)]
+    )
     files = [p for p in (tmp_path / "a.zarr" / "features").rglob("*") if p.is_file()]
     assert len(files) == n_shards + 1
-    assert n_shards > 3
+    assert n_shards > 3 or columns == 1
 
 
 def test_a_large_table_takes_few_files(tmp_path):
