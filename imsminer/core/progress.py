@@ -22,7 +22,9 @@ def show_progress(shown: bool | None) -> None:
 
 
 @contextmanager
-def progress_bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
+def progress_bar(
+    label: str, total: int, *, unit: str = "pixels"
+) -> Iterator[Callable[[int], None]]:
     """Show a bar of `total` steps; yields a function that advances it.
 
     Parameters
@@ -30,7 +32,9 @@ def progress_bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
     label : str
         What is going on, such as ``"Mean spectrum"``.
     total : int
-        Number of steps, in pixels.
+        Number of steps.
+    unit : str, default="pixels"
+        What a step is; ``"bytes"`` are shown as MB or GB.
     """
     shown = sys.stderr.isatty() if _shown is None else _shown
     if not shown:
@@ -39,17 +43,20 @@ def progress_bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
+        DownloadColumn,
         MofNCompleteColumn,
         Progress,
         TextColumn,
         TimeRemainingColumn,
     )
 
+    count = (DownloadColumn(),)
+    if unit != "bytes":
+        count = (MofNCompleteColumn(), TextColumn(unit))  # type: ignore[assignment]
     columns = (
         TextColumn("{task.description:<24}"),
         BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("pixels"),
+        *count,
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:

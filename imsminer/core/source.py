@@ -292,6 +292,7 @@ class ConcatSource(Source):
         self.pixels = pixel_table(
             self.coordinates, np.repeat(runs.index.to_numpy(), sizes_of_runs)
         )
+        self._add_columns()
         if annotations is not None:
             code = np.repeat(np.arange(len(runs)), sizes_of_runs)
             for name, column in annotations.items():
@@ -303,6 +304,26 @@ class ConcatSource(Source):
         self._source_of_run = np.repeat(np.arange(len(counts)), counts)
         self._first_run = np.concatenate([[0], np.cumsum(counts)])
         self.identity = joblib.hash(tuple(s.identity for s in self.sources))
+
+    def _add_columns(self) -> None:
+        """Take over what the parts' pixel tables tell beyond run and position.
+
+        Where only some runs tell it pixel by pixel, it is for the others what is known
+        of the whole run.
+        """
+        tables = [source.pixels for source in self.sources]
+        names = dict.fromkeys(name for table in tables for name in table.columns[4:])
+        for name in names:
+            parts = []
+            for source, table in zip(self.sources, tables, strict=True):
+                if name in table:
+                    parts.append(table[name].to_numpy())
+                    continue
+                of_run = source.runs.get(name, pd.Series([None] * len(source.runs)))
+                parts.append(
+                    np.repeat(of_run.to_numpy(object), np.diff(source.run_bounds))
+                )
+            self.pixels[name] = np.concatenate(parts)
 
     def __reduce__(self) -> tuple:
         # The tables are made again: a study pickles as small as its files.

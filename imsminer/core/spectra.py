@@ -510,7 +510,8 @@ def concatenate(spectra: Sequence[Spectra]) -> Spectra:
     result = Spectra(ConcatSource([part.source for part in parts]))
     if any(part._pixels is not None for part in parts):
         extra = pd.concat([part.pixels for part in parts], ignore_index=True)
-        result._pixels = extra.assign(run=result.source.pixels["run"])
+        known = result.source.pixels
+        result._pixels = extra.assign(**dict(known.items()))
     return result
 
 

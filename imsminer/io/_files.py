@@ -17,8 +17,8 @@ from imsminer.exceptions import ImzMLError
 __all__ = ["BinaryFile", "FileKey", "open_binary"]
 
 MAX_OPEN = 64
-FileKey = tuple[str, int, int, bool]
-"""Path, size, time of change (ns), and whether the file is mapped."""
+FileKey = tuple[str, int, int, bool, tuple[int, ...]]
+"""Path, size, time of change (ns), whether to map, and marks that tell files apart."""
 
 _open: "OrderedDict[FileKey, BinaryFile]" = OrderedDict()
 _lock = threading.Lock()
@@ -44,11 +44,12 @@ class BinaryFile:
     Parameters
     ----------
     key : tuple
-        Path, size, time of change (ns), and whether to map the file.
+        Path, size and time of change (ns), which the file must have; whether to map
+        it; and what else tells it from another file of this name.
     """
 
     def __init__(self, key: FileKey) -> None:
-        self.path, size, changed, mapped = key
+        self.path, size, changed, mapped, _ = key
         descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         try:
             status = os.fstat(descriptor)
@@ -92,6 +93,14 @@ class BinaryFile:
         """
         if self._map is not None:
             return self._map, offsets
+        filled = sizes > 0
+        if not filled.all():
+            # The offsets of empty pieces may be anything, and are not looked at.
+            starts = np.zeros(offsets.size, np.int64)
+            buffer = np.empty(0, np.uint8)
+            if filled.any():
+                buffer, starts[filled] = self.fetch(offsets[filled], sizes[filled])
+            return buffer, starts
         if offsets.size == 0:
             return np.empty(0, np.uint8), offsets
         first, last = int(offsets.min()), int((offsets + sizes).max())

@@ -20,11 +20,14 @@ from imsminer.io._stored import (
     read_only,
     rows_in_place,
     stored_bytes,
+    unpack,
 )
 
 __all__ = ["ArrayReader"]
 
 _FLOAT64 = np.dtype(np.float64)
+# From here on float64 leaves out integers.
+_EXACT = 2.0**53
 _KINDS = {"mz": "m/z", "intensity": "intensity", "mobility": "ion mobility"}
 
 
@@ -156,14 +159,18 @@ class ArrayReader:
                 columns.items(), np.split(starts, len(columns)), strict=True
             )
         )
-        if not is_sorted(mz, mobility, indptr, add):
-            out = (np.empty_like(mz), np.empty_like(intensity), np.empty_like(mobility))
-            sort_points(mz, intensity, mobility, indptr, *out)
-            mz, intensity, mobility = out
-            if add:
-                indptr, n_points = merge_points(*out, indptr)
-                mz, intensity, mobility = (array[:n_points] for array in out)
-        self._check(mz, intensity, indptr, rows, mobility)
+        if is_sorted(mz, mobility, indptr, add):
+            self._check(mz, intensity, indptr, rows, mobility)
+            return mz, intensity, indptr, mobility, int(sizes.sum())
+        out = (np.empty_like(mz), np.empty_like(intensity), np.empty_like(mobility))
+        sort_points(mz, intensity, mobility, indptr, *out)
+        self._check(*out[:2], indptr, rows, out[2])
+        if add:
+            # What sums overflow to is no number either.
+            indptr, n_points = merge_points(*out, indptr)
+            out = tuple(array[:n_points] for array in out)  # type: ignore[assignment]
+            self._check(*out[:2], indptr, rows, out[2])
+        mz, intensity, mobility = out
         return mz, intensity, indptr, mobility, int(sizes.sum())
 
     def _read_one(
@@ -181,8 +188,11 @@ class ArrayReader:
             buffer, start_intensity, n_intensity, intensity_type, self.intensity_type
         )
         indptr = np.array([0, mz.size], np.int64)
+        here = slice(row, row + 1)
+        self._check_exact(mz, mz_type, indptr, here, "mz")
+        self._check_exact(intensity, intensity_type, indptr, here, "intensity")
         if not self._checked[row]:
-            self._check(mz, intensity, indptr, slice(row, row + 1))
+            self._check(mz, intensity, indptr, here)
             self._checked[row] = True
         return mz, intensity, indptr, n_mz + n_intensity
 
@@ -208,6 +218,7 @@ class ArrayReader:
                     return view
             out = np.empty(int(indptr[-1]), dtype)
             gather(buffer, starts, lengths, stored, out, indptr[:-1])
+            self._check_exact(out, stored, indptr, rows, kind)
             return out
         out = np.empty(int(indptr[-1]), dtype)
         for code in np.unique(types):
@@ -218,7 +229,28 @@ class ArrayReader:
                 piece = buffer[starts[i] : starts[i] + sizes[i]]
                 values = self._unpack(piece, stored, int(lengths[i]), rows, i, kind)
                 out[indptr[i] : indptr[i + 1]] = values
+            self._check_exact(out, stored, indptr, rows, kind)
         return out
+
+    def _check_exact(
+        self,
+        values: np.ndarray,
+        stored: np.dtype,
+        indptr: np.ndarray,
+        rows: np.ndarray | slice,
+        kind: str,
+    ) -> None:
+        """Refuse integers that float64 cannot hold to the last digit."""
+        if stored.str != "<i8" or not values.size or np.abs(values).max() < _EXACT:
+            return
+        at = int(np.argmax(np.abs(values)))
+        number = self._number(rows, int(np.searchsorted(indptr, at, side="right")) - 1)
+        message = (
+            f"{self.file[0]}: the {_KINDS[kind]} array of spectrum {number} holds the "
+            f"64-bit integer {values[at]:.0f}, expected less than 2^53: float64, in "
+            "which values are delivered, cannot hold it exactly. Select other rows."
+        )
+        raise ImzMLError(message)
 
     def _unpack(
         self,
@@ -230,23 +262,16 @@ class ArrayReader:
         kind: str,
     ) -> np.ndarray:
         """Decompress one array."""
-        if length == 0:
-            return np.empty(0, stored)
         try:
-            data = zlib.decompress(piece.data)
+            return unpack(piece, stored, length)
         except zlib.error as error:
-            found = f"{piece.size} bytes that zlib cannot decompress ({error})"
-        else:
-            if len(data) == length * stored.itemsize:
-                return np.frombuffer(data, stored)
-            found = f"{len(data)} bytes after decompression"
-        name = _KINDS[kind]
-        message = (
-            f"{self.file[0]}: the {name} array of spectrum {self._number(rows, i)} has "
-            f"{found}, expected {length * stored.itemsize} ({length} values of "
-            f"{stored.name}). Copy or export the file again."
-        )
-        raise ImzMLError(message)
+            message = (
+                f"{self.file[0]}: the {_KINDS[kind]} array of spectrum "
+                f"{self._number(rows, i)} has {error}, expected "
+                f"{length * stored.itemsize} ({length} values of {stored.name}). Copy "
+                "or export the file again."
+            )
+            raise ImzMLError(message) from error
 
     def _check(
         self,
@@ -269,7 +294,8 @@ class ArrayReader:
 
     def _complain(self, kind: str, number: int) -> None:
         if kind == "mz":
-            found, expected = "NaN, infinite or unsorted", "finite, ascending values"
+            found = "NaN, infinite, negative, repeated zero or unsorted"
+            expected = "finite, ascending, positive values"
         else:
             found, expected = "NaN or infinite", "finite values"
         message = (

@@ -9,29 +9,28 @@ import threading
 import uuid
 import weakref
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pandas as pd
 
+from imsminer.core.progress import progress_bar
 from imsminer.exceptions import ImzMLError
 from imsminer.io._checks import find_problems, layout_oddities
 from imsminer.io._facts import RunFacts
 from imsminer.io._files import FileKey
+from imsminer.io._find import MissingFileError
 from imsminer.io._ibd import ArrayReader
+from imsminer.io._mixed import mixed_oddities
 from imsminer.io._scan import scan_imzml
+from imsminer.io._text import run_name
 
-__all__ = ["MissingFileError", "RunIndex", "find_files", "open_run"]
+__all__ = ["RunIndex", "open_run"]
 
 MAX_INDEXED = 64
-PathOrPaths = str | PathLike | Sequence[str | PathLike]
-
-
-class MissingFileError(ImzMLError, FileNotFoundError):
-    """An imzML file, or the .ibd that belongs to it, does not exist."""
+PIECE = 1 << 22
 
 
 @dataclass(eq=False)
@@ -56,8 +55,11 @@ class RunIndex:
         Reads their arrays.
     skipped : DataFrame
         Spectra that are not read, with the reason.
-    warnings : tuple of str
-        What the user should know.
+    oddities : dict of str
+        What the user should know, by kind, a sentence each.
+    flags : ndarray of uint8, shape (n_rows,), or None
+        Flags of each spectrum, where they differ in polarity or in being profile or
+        centroid.
     """
 
     path: str
@@ -69,92 +71,18 @@ class RunIndex:
     shared: bool
     reader: ArrayReader
     skipped: pd.DataFrame
-    warnings: tuple[str, ...]
+    oddities: dict[str, str]
+    flags: np.ndarray | None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The oddities, each as a whole message."""
+        return tuple(f"{self.path}: {text}" for text in self.oddities.values())
 
 
 _indexed: "weakref.WeakValueDictionary[tuple, RunIndex]" = weakref.WeakValueDictionary()
 _recent: "OrderedDict[tuple, RunIndex]" = OrderedDict()
 _lock = threading.Lock()
-
-
-def find_files(paths: PathOrPaths, ibd: PathOrPaths | None) -> list[tuple[Path, Path]]:
-    """Return the pairs of files that the user means.
-
-    Raises
-    ------
-    MissingFileError
-        When a file does not exist, or a folder holds no imzML file.
-    """
-    if isinstance(paths, str | PathLike):
-        paths = [paths]
-    given = [Path(path) for path in paths]
-    found: list[Path] = []
-    for path in given:
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() == ".imzml")
-            if not inside:
-                message = (
-                    f"The folder {path} holds no imzML file. Expected at least one "
-                    "file that ends in .imzML."
-                )
-                raise MissingFileError(message)
-            found += inside
-        else:
-            found.append(path)
-    if not found:
-        message = "ImzMLReader needs at least one path, got an empty sequence."
-        raise ValueError(message)
-    for path in found:
-        _check_exists(path)
-    if ibd is None:
-        return [(path, _find_ibd(path)) for path in found]
-    binaries = [ibd] if isinstance(ibd, str | PathLike) else list(ibd)
-    if len(binaries) != len(found):
-        message = (
-            f"ibd names {len(binaries)} files for {len(found)} imzML files; give one "
-            "for each, in the same order, or leave ibd=None to find them."
-        )
-        raise ValueError(message)
-    pairs = [(path, Path(b)) for path, b in zip(found, binaries, strict=True)]
-    for path, binary in pairs:
-        if not binary.is_file():
-            message = f"{path}: its binary file {binary}, given as ibd, does not exist."
-            raise MissingFileError(message)
-    return pairs
-
-
-def _check_exists(path: Path) -> None:
-    if path.suffix.lower() == ".ibd":
-        message = (
-            f"{path} is the binary part of an imzML pair; pass the .imzML file, and "
-            "ibd= where the two names differ."
-        )
-        raise ImzMLError(message)
-    if not path.is_file():
-        message = (
-            f"There is no file {path} (looked in {path.parent.absolute()}). Check the "
-            "path, or pass the folder that holds the imzML files."
-        )
-        raise MissingFileError(message)
-
-
-def _find_ibd(path: Path) -> Path:
-    """Find the .ibd beside an imzML file, whatever the case of its name."""
-    candidates = [path.with_suffix(suffix) for suffix in (".ibd", ".IBD")]
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate
-    wanted = candidates[0].name.lower()
-    alike = sorted(p for p in path.absolute().parent.iterdir() if p.is_file())
-    alike = [p for p in alike if p.name.lower() == wanted]
-    if len(alike) == 1:
-        return alike[0]
-    message = (
-        f"{path}: its binary file is missing: tried {candidates[0]}, {candidates[1]} "
-        f"and other cases of {candidates[0].name}; found {len(alike)} that could be "
-        "it. Put it beside the imzML file, or pass its path as ibd=."
-    )
-    raise MissingFileError(message)
 
 
 def open_run(
@@ -187,7 +115,7 @@ def open_run(
         When the pair cannot be read without a guess, or is not what was expected.
     """
     path, ibd = os.path.abspath(path), os.path.abspath(ibd)
-    stamp = _stamp(path, ibd)
+    stamp, marks = _stamp(path, ibd)
     if expected is not None and stamp != expected:
         which = path if stamp[:2] != expected[:2] else ibd
         message = (
@@ -195,11 +123,11 @@ def open_run(
             f"{stamp}, expected {expected}. Open the file again with ImzMLReader."
         )
         raise ImzMLError(message)
-    key = (path, ibd, stamp, on_error, mapped)
+    key = (path, ibd, stamp, marks, on_error, mapped)
     with _lock:
         index = _indexed.get(key)
         if index is None:
-            index = _indexed[key] = _build(path, ibd, stamp, on_error, mapped)
+            index = _indexed[key] = _build(path, ibd, stamp, marks, on_error, mapped)
         _recent[key] = index
         _recent.move_to_end(key)
         while len(_recent) > MAX_INDEXED:
@@ -209,7 +137,12 @@ def open_run(
     return index
 
 
-def _stamp(path: str, ibd: str) -> tuple[int, int, int, int]:
+def _stamp(path: str, ibd: str) -> tuple[tuple[int, int, int, int], tuple[int, ...]]:
+    """Return what identifies the state of both files, everywhere and on this machine.
+
+    Sizes and times of change are the same wherever the files are; node numbers and
+    times of status tell apart what was written within one tick of the clock.
+    """
     try:
         xml, binary = os.stat(path), os.stat(ibd)
     except FileNotFoundError as error:
@@ -218,11 +151,17 @@ def _stamp(path: str, ibd: str) -> tuple[int, int, int, int]:
             "where it is now with ImzMLReader."
         )
         raise MissingFileError(message) from error
-    return xml.st_size, xml.st_mtime_ns, binary.st_size, binary.st_mtime_ns
+    stamp = (xml.st_size, xml.st_mtime_ns, binary.st_size, binary.st_mtime_ns)
+    return stamp, (xml.st_ino, xml.st_ctime_ns, binary.st_ino, binary.st_ctime_ns)
 
 
 def _build(
-    path: str, ibd: str, stamp: tuple[int, int, int, int], on_error: str, mapped: bool
+    path: str,
+    ibd: str,
+    stamp: tuple[int, int, int, int],
+    marks: tuple[int, ...],
+    on_error: str,
+    mapped: bool,
 ) -> RunIndex:
     scan = scan_imzml(path)
     warnings = scan.oddities
@@ -254,7 +193,9 @@ def _build(
     kept, mobility = scan.spectra[numbers], scan.mobility
     shared = is_shared(kept, scan.facts)
     warnings |= layout_oddities(kept, scan.facts, shared)
-    file: FileKey = (ibd, stamp[2], stamp[3], mapped)
+    mixed = mixed_oddities(kept["flags"])
+    warnings |= mixed
+    file: FileKey = (ibd, stamp[2], stamp[3], mapped, marks)
     return RunIndex(
         path=path,
         ibd=ibd,
@@ -267,7 +208,8 @@ def _build(
             file, kept, numbers, None if mobility is None else mobility[numbers]
         ),
         skipped=_skipped_table(path, scan.spectra, problems),
-        warnings=tuple(f"{path}: {text}" for text in warnings.values()),
+        oddities=warnings,
+        flags=kept["flags"].copy() if mixed else None,
     )
 
 
@@ -321,7 +263,7 @@ def _check_sum(index: RunIndex) -> None:
         raise ImzMLError(message)
     for algorithm, expected in index.facts.checksums:
         with open(index.ibd, "rb") as file:
-            found = hashlib.file_digest(file, algorithm).hexdigest()
+            found = _digest(file, algorithm, index.stamp[2])
         if found != expected:
             message = (
                 f"{index.ibd}: its {algorithm.upper()} is {found}, expected {expected}:"
@@ -331,13 +273,23 @@ def _check_sum(index: RunIndex) -> None:
             raise ImzMLError(message)
 
 
+def _digest(file: IO[bytes], algorithm: str, size: int) -> str:
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    label = f"Checking {algorithm.upper()}"
+    with progress_bar(label, size, unit="bytes") as advance:
+        while piece := file.read(PIECE):
+            digest.update(piece)
+            advance(len(piece))
+    return digest.hexdigest()
+
+
 def _skipped_table(
     path: str, spectra: np.ndarray, problems: dict[int, str]
 ) -> pd.DataFrame:
     numbers = np.array(sorted(problems), np.int64)
     return pd.DataFrame(
         {
-            "run": pd.Series([Path(path).stem] * numbers.size, dtype="str"),
+            "run": pd.Series([run_name(path)] * numbers.size, dtype="str"),
             "spectrum": numbers,
             "x": spectra["x"][numbers],
             "y": spectra["y"][numbers],

@@ -144,8 +144,15 @@ class RowBuilder:
         else:
             self.rows.odd_names = True
 
-    def group(self, terms: dict[str, Term]) -> None:
-        """Take the terms of a parameter group."""
+    def group(self, name: str, terms: dict[str, Term] | None) -> None:
+        """Take the terms of a parameter group; `None` for one that is not there."""
+        if terms is None:
+            if self._array is not None:
+                self._trouble = (
+                    f"one of its arrays refers to the parameter group {name!r}, which "
+                    "the file does not define"
+                )
+            return
         for accession, term in terms.items():
             self._apply(accession, term.value, term.unit_accession)
 

@@ -1,5 +1,7 @@
 """Stored arrays as NumPy sees them: their types, views of their bytes, copies."""
 
+import zlib
+
 import numpy as np
 
 from imsminer.io import _vocabulary as cv
@@ -13,6 +15,7 @@ __all__ = [
     "read_only",
     "rows_in_place",
     "stored_bytes",
+    "unpack",
 ]
 
 ITEM_SIZES = np.zeros(256, np.int64)
@@ -29,8 +32,10 @@ def delivered_type(codes: np.ndarray) -> np.dtype:
 
 def stored_bytes(spectra: np.ndarray, kind: str) -> np.ndarray:
     """Return the stored bytes of each ``"mz"`` or ``"intensity"`` array."""
-    plain = spectra[f"{kind}_length"] * ITEM_SIZES[spectra[f"{kind}_type"]]
-    return np.where(spectra[f"{kind}_zlib"], spectra[f"{kind}_encoded"], plain)
+    lengths = spectra[f"{kind}_length"]
+    plain = lengths * ITEM_SIZES[spectra[f"{kind}_type"]]
+    packed = spectra[f"{kind}_zlib"] & (lengths > 0)
+    return np.where(packed, spectra[f"{kind}_encoded"], plain)
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
@@ -87,3 +92,27 @@ def gather(
         n_elements = (buffer.size - phase) // size
         view = buffer[phase : phase + n_elements * size].view(stored)
         ibd_numba.gather(view, phase, starts, lengths, out, out_starts)
+
+
+def unpack(data: np.ndarray, stored: np.dtype, length: int) -> np.ndarray:
+    """Decompress an array; ``zlib.error`` says what was found where that fails."""
+    if length == 0:
+        return np.empty(0, stored)
+    size = length * stored.itemsize
+    stream = zlib.decompressobj()
+    try:
+        # One byte more than expected is enough to see that it is too much.
+        values = stream.decompress(data.data, size + 1)
+    except zlib.error as error:
+        found = f"{data.size} bytes that zlib cannot decompress ({error})"
+        raise zlib.error(found) from error
+    if len(values) > size:
+        found = f"more than {size} bytes after decompression"
+        raise zlib.error(found)
+    if not stream.eof:
+        found = f"{data.size} bytes of zlib, which are cut off,"
+        raise zlib.error(found)
+    if len(values) < size:
+        found = f"{len(values)} bytes after decompression"
+        raise zlib.error(found)
+    return np.frombuffer(values, stored)

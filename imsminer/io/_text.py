@@ -11,7 +11,7 @@ from typing import IO
 
 from imsminer.exceptions import ImzMLError
 
-__all__ = ["is_imzml", "open_text", "run_name"]
+__all__ = ["is_imzml", "open_text", "plain_name", "run_name"]
 
 GZIP = b"\x1f\x8b"
 # The XML of real files shrinks to between a tenth and a hundredth. Gzip itself goes to
@@ -24,15 +24,16 @@ PIECE = 1 << 20
 
 def is_imzml(path: Path) -> bool:
     """Whether a name is that of an imzML file, also of a compressed one."""
-    return _plain_name(path).lower().endswith(".imzml")
+    return plain_name(path).lower().endswith(".imzml")
 
 
 def run_name(path: str | PathLike) -> str:
     """Return the name of an imzML file without ``.imzML`` or ``.imzML.gz``."""
-    return Path(_plain_name(Path(path))).stem
+    return Path(plain_name(Path(path))).stem
 
 
-def _plain_name(path: Path) -> str:
+def plain_name(path: Path) -> str:
+    """Return the name of a file without ``.gz``."""
     return path.stem if path.suffix.lower() == ".gz" else path.name
 
 

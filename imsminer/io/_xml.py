@@ -190,7 +190,7 @@ class _Parser:
         elif name == "referenceableParamGroupRef":
             ref = attributes.get("ref", "")
             if self._in_spectrum:
-                self._builder.group(self.header.groups.get(ref, {}))
+                self._builder.group(ref, self.header.groups.get(ref))
             elif self._target is not None:
                 self._target.append((ref, None))
         elif name == "binaryDataArray":

@@ -9,7 +9,8 @@ import numpy as np
 
 from imsminer.core.summary import run_statistics
 from imsminer.exceptions import ImzMLWarning
-from imsminer.io._index import find_files, open_run
+from imsminer.io._find import find_files
+from imsminer.io._index import open_run
 from imsminer.io.imzml import ImzMLReader
 
 __all__ = ["describe"]

@@ -19,7 +19,9 @@ from imsminer.core.source import (
 )
 from imsminer.core.spectra import Spectra
 from imsminer.exceptions import ImzMLError, ImzMLWarning
-from imsminer.io._index import PathOrPaths, RunIndex, find_files, open_run
+from imsminer.io._find import PathOrPaths, find_files
+from imsminer.io._index import RunIndex, open_run
+from imsminer.io._mixed import mixed_columns
 from imsminer.io._sheet import read_sheet
 from imsminer.io._text import run_name
 
@@ -89,6 +91,11 @@ class ImzMLSource(Source):
         self.n_rows = index.lengths.size
         name = run_name(index.path)
         self.pixels = pixel_table(index.coordinates, name)
+        if index.flags is not None:
+            columns = mixed_columns(index.flags)
+            if spectrum_type is not None:
+                columns.pop("spectrum_type", None)
+            self.pixels = self.pixels.assign(**columns)
         self.runs = run_table(
             name=name,
             path=index.path,
@@ -143,7 +150,11 @@ class ImzMLSource(Source):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is odd about the file, a sentence each."""
-        return self._index.warnings
+        return tuple(
+            f"{self._index.path}: {text}"
+            for kind, text in self._index.oddities.items()
+            if kind != "spectrum_type" or self._spectrum_type is None
+        )
 
     @property
     def n_bytes_read(self) -> int:  # type: ignore[override]

@@ -6,6 +6,7 @@ import os
 import pickle
 import re
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -213,3 +214,35 @@ def test_block_labels_travel(tmp_path, pair):
     again = pickle.loads(pickle.dumps(reader))
     np.testing.assert_array_equal(again.source.blocks, [0, 0, 1, 1, 1])
     assert ImzMLReader(reader.paths[0]).source.blocks is None
+
+
+def test_progress_of_checksums(tmp_path, pair, monkeypatch):
+    told = []
+
+    @contextmanager
+    def bar(label, total, *, unit):
+        told.append([label, total, unit, 0])
+
+        def advance(steps):
+            told[-1][-1] += steps
+
+        yield advance
+
+    monkeypatch.setattr(_index, "progress_bar", bar)
+    monkeypatch.setattr(_index, "PIECE", 100)
+    written = pair()
+    ImzMLReader(written.save(tmp_path), checksum=True)
+    size = len(written.ibd)
+    assert told == [["Checking SHA1", size, "bytes", size]]
+
+
+def test_files_written_within_one_tick_of_the_clock(tmp_path, pair):
+    stamps = []
+    for value in (1.0, 2.0):
+        path = pair([(np.array([100.0]), np.array([value]))]).save(tmp_path)
+        os.utime(path, ns=(5, 5))
+        os.utime(path.with_suffix(".ibd"), ns=(5, 5))
+        reader = ImzMLReader(path)
+        stamps.append(reader.source._index.stamp)
+        assert reader[0].intensity.tolist() == [value]
+    assert stamps[0] == stamps[1]

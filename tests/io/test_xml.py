@@ -233,3 +233,15 @@ def test_offsets_that_wrapped_at_32_bits(tmp_path, pair, both):
     assert scan.spectra["mz_offset"].tolist() == true
     assert scan.spectra["intensity_offset"].tolist() == true
     assert set(scan.oddities) == {"offsets"}
+
+
+@pytest.mark.parametrize("where", ["array", "spectrum"])
+def test_groups_that_are_not_there(tmp_path, pair, where, both):
+    ref = '<referenceableParamGroupRef ref="packing"/>'
+    mark = '<binaryDataArray encodedLength="0">' if where == "array" else "<scan>"
+    scan = both(pair().replace(mark, mark + ref, 1).save(tmp_path))
+    assert not scan.fast
+    if where == "array":
+        assert "parameter group 'packing'" in scan.problems[0]
+    else:
+        assert not scan.problems

@@ -60,7 +60,10 @@ def _n_falls(values):
 
 @njit(nogil=True, cache=True)
 def first_unsorted(values, indptr):
-    """Return the first piece that is not finite and ascending, or -1."""
+    """Return the first piece that is not finite, ascending and positive, or -1.
+
+    The first value may be 0. A second one is what a hole in the file looks like.
+    """
     for row in range(indptr.size - 1):
         piece = values[indptr[row] : indptr[row + 1]]
         if piece.size == 0:
@@ -69,6 +72,8 @@ def first_unsorted(values, indptr):
             return row
         # Sorted: only the ends can be infinite; a single NaN fails here too.
         if not (piece[0] > -np.inf and piece[piece.size - 1] < np.inf):
+            return row
+        if piece[0] < 0 or (piece.size > 1 and piece[1] == 0):
             return row
     return -1
 
