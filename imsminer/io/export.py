@@ -103,8 +103,8 @@ def to_anndata(
     >>> from imsminer.io.export import to_anndata
     >>> pixels = pd.DataFrame({"run": "a", "x": [1, 2], "y": [1, 1], "z": 1})
     >>> features = pd.DataFrame({"mz_773.5272": [1.0, 2.0]})
-    >>> adata = to_anndata(features, pixels=pixels)  # doctest: +SKIP
-    >>> adata.obs_names.tolist(), adata.var["mz"].tolist()  # doctest: +SKIP
+    >>> adata = to_anndata(features, pixels=pixels)
+    >>> adata.obs_names.tolist(), adata.var["mz"].tolist()
     (['a_1_1_1', 'a_2_1_1'], [773.5272])
     """
     return build_anndata(
