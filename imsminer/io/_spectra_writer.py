@@ -49,7 +49,7 @@ class SpectrumTable:
         )
 
 
-def _template(n_arrays: int) -> str:
+def _template(n_arrays: int) -> bytes:
     text = (
         '<spectrum id="Scan=%d" defaultArrayLength="0" index="%d">\n'
         '<referenceableParamGroupRef ref="spectrum%d"/>\n<scanList count="1">\n'
@@ -66,12 +66,12 @@ def _template(n_arrays: int) -> str:
         text += cv_param("IMS:1000104", "external encoded length", "%d") + "\n"
         text += cv_param("IMS:1000102", "external offset", "%d") + "\n"
         text += "<binary/>\n</binaryDataArray>\n"
-    return text + "</binaryDataArrayList>\n</spectrum>\n"
+    return (text + "</binaryDataArrayList>\n</spectrum>\n").encode()
 
 
 def spectra_xml(
     coordinates: np.ndarray, kinds: np.ndarray, arrays: np.ndarray
-) -> Iterator[str]:
+) -> Iterator[bytes]:
     """Yield the text of all spectra, in batches.
 
     Parameters
@@ -84,6 +84,7 @@ def spectra_xml(
         Length, encoded length and offset of the m/z array, of the intensities, and of
         ion mobilities where there are any.
     """
+    # Numbers go into bytes twice as fast as into text.
     template = _template(arrays.shape[1] // 3)
     index = np.arange(len(coordinates))[:, np.newaxis]
     for start in range(0, len(coordinates), BATCH):

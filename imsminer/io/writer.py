@@ -35,10 +35,9 @@ __all__ = ["ImzMLWriter", "write_imzml"]
 class ImzMLWriter:
     """Write an imzML file and its .ibd, chunk by chunk.
 
-    Both are written under temporary names beside `path` and renamed into place when
-    the ``with`` block ends; when it ends by an error, nothing is left, and files that
-    were to be replaced are as they were. Memory does not grow with the data, but by
-    about 90 bytes a spectrum.
+    Both are written under temporary names and renamed into place when the ``with``
+    block ends; when it ends by an error, nothing is left, and files that were to be
+    replaced are as they were. Memory grows by about 90 bytes a spectrum.
 
     Parameters
     ----------
@@ -232,8 +231,7 @@ class ImzMLWriter:
         spectrum_type : {"profile", "centroid"}, default=None
             What these spectra are, where it is not what the writer was told.
         polarity : str or sequence of str, default=None
-            Polarity of these spectra, or of each, where it is not what the writer was
-            told.
+            Polarity of these, or of each, where it is not what the writer was told.
 
         Raises
         ------
@@ -257,10 +255,9 @@ class ImzMLWriter:
             x, y and z (1 if missing).
         """
         coordinates = checks.checked_coordinates(coordinates)
-        n = len(coordinates)
-        arrays = self._arrays.add_zeros(n)
-        kinds = checks.spectrum_kinds(self._spectrum_type, self._polarity, n)
-        self._table.add(coordinates, kinds, arrays)
+        arrays = self._arrays.add_zeros(len(coordinates))
+        kind = (self._spectrum_type, self._polarity, len(coordinates))
+        self._table.add(coordinates, checks.spectrum_kinds(*kind), arrays)
 
     def _add(
         self,
@@ -286,11 +283,11 @@ class ImzMLWriter:
         coordinates, kinds, arrays = self._table.whole()
         used = np.unique(kinds).tolist()
         n_arrays = arrays.shape[1] // 3
-        with open(self._files.xml_part, "x", encoding="utf-8", newline="\n") as file:
+        with open(self._files.xml_part, "xb") as file:
             for line in header_xml(self._facts, sha1, coordinates, used, n_arrays):
-                file.write(line + "\n")
+                file.write(f"{line}\n".encode())
             file.writelines(spectra_xml(coordinates, kinds, arrays))
-            file.write(tail_xml())
+            file.write(tail_xml().encode())
 
 
 def write_imzml(
