@@ -1,86 +1,72 @@
-"""Normalisation: each spectrum divided by a number of its own."""
+"""Normalisation by a number that each spectrum gives by itself: TIC, RMS, …"""
 
 from __future__ import annotations
 
-import math
-import numbers
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
-from imsminer._array import (
-    array_namespace,
-    check_same_namespace,
-    is_numpy_array,
-    to_numpy,
-)
-from imsminer._sklearn_compat import Interval, StrOptions
-from imsminer.core.chunk import ChunkKernel, SpectrumChunk
+from imsminer.core.chunk import SpectrumChunk
 from imsminer.core.engine import row_statistics
-from imsminer.core.estimator import SpectraTransformer
 from imsminer.core.spectra import Spectra
-from imsminer.spectra._frames import SameColumns, check_values, frame_like, map_blocks
-from imsminer.spectra._kernels import normalize_numba, normalize_xp
+from imsminer.spectra._normalizing import (
+    DivideSpectra,
+    _Normalizer,
+    measure_points,
+    sum_values,
+)
 
-__all__ = ["DivideByTotal", "TICNormalizer"]
+__all__ = [
+    "DivideByMaximum",
+    "DivideByMedian",
+    "DivideByRMS",
+    "DivideByTotal",
+    "MaxNormalizer",
+    "MedianNormalizer",
+    "RMSNormalizer",
+    "TICNormalizer",
+]
 
 
 @dataclass(frozen=True)
-class DivideByTotal(ChunkKernel):
+class DivideByTotal(DivideSpectra):
     """Divide each spectrum by its total ion current over `scale`."""
 
-    scale: float
-
-    def __call__(self, chunk: SpectrumChunk) -> SpectrumChunk:
-        intensity, indptr = chunk.intensity, chunk.indptr
-        if indptr is None:
-            result = divide_rows(intensity, total_factors(row_sums(intensity), self))
-            return chunk.replace(intensity=result)
-        if not is_numpy_array(intensity):
-            total = normalize_xp.sum_points(intensity, indptr)
-            factors = total_factors(total, self)
-            result = normalize_xp.divide_points(intensity, indptr, factors)
-            return chunk.replace(intensity=result)
-        total = np.empty(chunk.n_spectra)
-        normalize_numba.sum_points(intensity, indptr, total)
-        result = np.empty_like(intensity)
-        factors = total_factors(total, self)
-        normalize_numba.divide_points(intensity, indptr, factors, result)
-        return chunk.replace(intensity=result)
+    def measure(self, chunk: SpectrumChunk) -> Any:
+        """Return the sum of each spectrum."""
+        return sum_values(chunk)
 
 
-def row_sums(X: Any) -> Any:
-    """Return the sum of each row, float64, in the namespace of `X`."""
-    if not is_numpy_array(X):
-        return normalize_xp.sum_rows(X)
-    total = np.empty(X.shape[0])
-    normalize_numba.sum_rows(X, total)
-    return total
+@dataclass(frozen=True)
+class DivideByRMS(DivideSpectra):
+    """Divide each spectrum by its root mean square over `scale`."""
+
+    def measure(self, chunk: SpectrumChunk) -> Any:
+        """Return the root mean square of each spectrum, of ragged ones of the sum."""
+        n_points = 1 if chunk.is_ragged else chunk.intensity.shape[1]
+        return (measure_points("square_sums", chunk) / n_points) ** 0.5
 
 
-def divide_rows(X: Any, factors: Any) -> Any:
-    """Return the rows of `X` over their factors; a factor of 0 gives 0."""
-    if not is_numpy_array(X):
-        return normalize_xp.divide_rows(X, factors)
-    result = np.empty_like(X)
-    normalize_numba.divide_rows(X, factors, result)
-    return result
+@dataclass(frozen=True)
+class DivideByMedian(DivideSpectra):
+    """Divide each spectrum by the median of its values other than 0, over `scale`."""
+
+    def measure(self, chunk: SpectrumChunk) -> Any:
+        """Return the median of the values of each spectrum that are not 0."""
+        return measure_points("medians", chunk)
 
 
-def total_factors(total: Any, kernel: DivideByTotal) -> Any:
-    """Return total / scale, and 0 for blank spectra.
+@dataclass(frozen=True)
+class DivideByMaximum(DivideSpectra):
+    """Divide each spectrum by its base peak over `scale`."""
 
-    A total so small that a factor could not be inverted is blank as well: dividing
-    by it would give infinities.
-    """
-    xp = array_namespace(total)
-    factors = total / kernel.scale
-    return xp.where(factors <= 1e-300, xp.zeros_like(factors), factors)
+    def measure(self, chunk: SpectrumChunk) -> Any:
+        """Return the largest value of each spectrum."""
+        return measure_points("maxima", chunk)
 
 
-class TICNormalizer(SameColumns, SpectraTransformer):
+class TICNormalizer(_Normalizer):
     r"""Divide each spectrum by its total ion current.
 
     .. math:: x' = x \cdot s / \sum_j x_j
@@ -106,12 +92,21 @@ class TICNormalizer(SameColumns, SpectraTransformer):
     factors_ : array of shape (n_pixels,), float64
         What each pixel of `fit` is divided by: its total over `scale_`. 0 marks a blank
         pixel.
+    mask_ : array of shape (n_pixels,), bool
+        Pixels of `fit` that are not blank.
     n_blank_ : int
         Number of blank pixels in `fit`.
     n_features_in_ : int
         Number of columns; not set when each pixel has an axis of its own.
     feature_names_in_ : ndarray of str
         Names of the columns, when they have names.
+
+    See Also
+    --------
+    imsminer.RMSNormalizer, imsminer.MedianNormalizer, imsminer.MaxNormalizer
+    imsminer.ReferenceNormalizer : By the intensity of one ion.
+    imsminer.TrimmedTICNormalizer : Without the dominant peaks.
+    imsminer.PQNNormalizer : By the median quotient to a median spectrum.
 
     Notes
     -----
@@ -141,13 +136,7 @@ class TICNormalizer(SameColumns, SpectraTransformer):
     array([ 1., 10.,  1.,  0.])
     """
 
-    _parameter_constraints: ClassVar[dict] = {
-        "scale": [
-            StrOptions({"median", "mean", "none"}),
-            Interval(numbers.Real, 0, None, closed="neither"),
-        ],
-        "n_jobs": [None, numbers.Integral],
-    }
+    _measured = "total ion current"
 
     def __init__(
         self, *, scale: str | float = "median", n_jobs: int | None = None
@@ -155,99 +144,212 @@ class TICNormalizer(SameColumns, SpectraTransformer):
         self.scale = scale
         self.n_jobs = n_jobs
 
-    def fit(self, X: Any, y: Any = None) -> TICNormalizer:
-        """Learn the scale.
+    def _learn(self, X: Any) -> DivideSpectra:
+        return DivideByTotal(1.0)
 
-        Parameters
-        ----------
-        X : Spectra or array-like of shape (n_pixels, n_features)
-            Spectra or features.
-        y : None
-            Ignored.
+    def _measure_spectra(self, X: Spectra, kernel: DivideSpectra) -> np.ndarray:
+        return row_statistics(X, n_jobs=self.n_jobs).total
 
-        Returns
-        -------
-        TICNormalizer
-            The fitted estimator.
-        """
-        self._validate_params()
-        total = self._totals(X, reset=True)
-        self.scale_ = self._choose_scale(to_numpy(total))
-        self.factors_ = total_factors(total, DivideByTotal(self.scale_))
-        self.n_blank_ = int(np.sum(to_numpy(self.factors_) == 0))
-        return self
 
-    def transform(self, X: Any) -> Any:
-        """Divide each pixel by its total ion current.
+class RMSNormalizer(_Normalizer):
+    r"""Divide each spectrum by its root mean square.
 
-        Parameters
-        ----------
-        X : Spectra or array-like of shape (n_pixels, n_features)
-            Spectra or features.
+    .. math:: x'_j = x_j \cdot s / \sqrt{\tfrac{1}{m} \sum_{k=1}^m x_k^2}
 
-        Returns
-        -------
-        Spectra, array or DataFrame
-            Of the type of `X`, with its dtype. Spectra are lazy.
-        """
-        check_is_fitted(self)
-        kernel = DivideByTotal(self.scale_)
-        if isinstance(X, Spectra):
-            return self._check_spectra(X, reset=False).map(kernel)
-        values = check_values(self, X, reset=False)
-        check_same_namespace(self, "transform", self.factors_, values)
+    Strong peaks weigh more than in the total ion current, noise and baseline less.
+    `fit` makes one pass over Spectra, `transform` none (the step is queued).
 
-        def divide(block: Any) -> Any:
-            return divide_rows(block, total_factors(row_sums(block), kernel))
+    Parameters
+    ----------
+    scale : {"median", "mean", "none"} or float, default="median"
+        The root mean square that each pixel gets: the median or mean of those of `fit`
+        above 0, 1 (``"none"``), or a number.
+    n_jobs : int, default=None
+        Blocks of pixels at a time, as in joblib.
 
-        parts = map_blocks(divide, values, self.n_jobs)
-        whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return frame_like(X, whole)
+    Attributes
+    ----------
+    scale_ : float
+        The root mean square of every pixel after `transform`; 1 when every pixel of
+        `fit` is blank.
+    factors_ : array of shape (n_pixels,), float64
+        What each pixel of `fit` is divided by. 0 marks a blank pixel.
+    mask_ : array of shape (n_pixels,), bool
+        Pixels of `fit` that are not blank.
+    n_blank_ : int
+        Number of blank pixels in `fit`.
+    n_features_in_ : int
+        Number of columns; not set when each pixel has an axis of its own.
+    feature_names_in_ : ndarray of str
+        Names of the columns, when they have names.
 
-    def factors(self, X: Any) -> Any:
-        """Return what `transform` divides each pixel of `X` by.
+    Notes
+    -----
+    The mean runs over the m values of the shared axis, or the m features. Spectra that
+    have an axis each store different numbers of points, because zeros are left out of
+    many files; there m is 1, that is the root of the *sum* of squares is taken, which
+    does not depend on zeros. With a scale from `fit` this makes no difference: m
+    cancels.
 
-        Parameters
-        ----------
-        X : Spectra or array-like of shape (n_pixels, n_features)
-            Spectra (one pass) or features.
+    A pixel without a value other than 0 is blank and stays 0.
 
-        Returns
-        -------
-        array of shape (n_pixels,), float64
-            Total ion current over `scale_`; 0 for a blank pixel.
-        """
-        check_is_fitted(self)
-        total = self._totals(X, reset=False)
-        return total_factors(total, DivideByTotal(self.scale_))
+    References
+    ----------
+    Deininger, S.-O. et al. (2011), "Normalization in MALDI-TOF imaging datasets of
+    proteins: practical considerations", Anal. Bioanal. Chem. 401:167.
 
-    def _totals(self, X: Any, *, reset: bool) -> Any:
-        if isinstance(X, Spectra):
-            self._check_spectra(X, reset=reset)
-            return row_statistics(X, n_jobs=self.n_jobs).total
-        values = check_values(self, X, reset=reset)
-        parts = map_blocks(row_sums, values, self.n_jobs)
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imsminer import RMSNormalizer
+    >>> X = np.array([[1.0, 7.0], [10.0, 70.0], [0.0, 0.0]])
+    >>> RMSNormalizer(scale=5.0).fit_transform(X)
+    array([[1., 7.],
+           [1., 7.],
+           [0., 0.]])
+    """
 
-    def _choose_scale(self, total: np.ndarray) -> float:
-        if isinstance(self.scale, numbers.Real):
-            return float(self.scale)
-        positive = total[total > 0]
-        if self.scale == "none" or positive.size == 0:
-            return 1.0
-        chosen = np.median(positive) if self.scale == "median" else positive.mean()
-        if not math.isfinite(chosen):
-            message = (
-                "TICNormalizer: the total ion currents overflow float64. Scale X down."
-            )
-            raise ValueError(message)
-        return float(chosen)
+    _measured = "root mean square"
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "scale_")
+    def __init__(
+        self, *, scale: str | float = "median", n_jobs: int | None = None
+    ) -> None:
+        self.scale = scale
+        self.n_jobs = n_jobs
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        tags.array_api_support = True
-        return tags
+    def _learn(self, X: Any) -> DivideSpectra:
+        return DivideByRMS(1.0)
+
+    def _measure_spectra(self, X: Spectra, kernel: DivideSpectra) -> np.ndarray:
+        squares = row_statistics(X, n_jobs=self.n_jobs).squares
+        return np.sqrt(squares / (1 if X.n_mz is None else X.n_mz))
+
+
+class MedianNormalizer(_Normalizer):
+    r"""Divide each spectrum by the median of its values other than 0.
+
+    .. math:: x' = x \cdot s / \operatorname{median} \{ x_j : x_j \neq 0 \}
+
+    Strong peaks do not weigh at all: the median of profile spectra is the level of
+    their noise and baseline, and that of centroids or features is a typical peak.
+    `fit` makes one pass over Spectra, `transform` none (the step is queued).
+
+    Parameters
+    ----------
+    scale : {"median", "mean", "none"} or float, default="median"
+        The median intensity that each pixel gets: the median or mean of those of `fit`
+        above 0, 1 (``"none"``), or a number.
+    n_jobs : int, default=None
+        Blocks of pixels at a time, as in joblib.
+
+    Attributes
+    ----------
+    scale_ : float
+        The median intensity of every pixel after `transform`; 1 when every pixel of
+        `fit` is blank.
+    factors_ : array of shape (n_pixels,), float64
+        What each pixel of `fit` is divided by. 0 marks a blank pixel.
+    mask_ : array of shape (n_pixels,), bool
+        Pixels of `fit` that are not blank.
+    n_blank_ : int
+        Number of blank pixels in `fit`.
+    n_features_in_ : int
+        Number of columns; not set when each pixel has an axis of its own.
+    feature_names_in_ : ndarray of str
+        Names of the columns, when they have names.
+
+    Notes
+    -----
+    Zeros that a file leaves out or stores make no difference. A negative value counts
+    with its sign; a pixel whose median is not above 0, or that holds zeros only, is
+    blank and becomes 0.
+
+    References
+    ----------
+    Deininger, S.-O. et al. (2011), "Normalization in MALDI-TOF imaging datasets of
+    proteins: practical considerations", Anal. Bioanal. Chem. 401:167.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imsminer import MedianNormalizer
+    >>> X = np.array([[1.0, 2.0, 9.0], [0.0, 10.0, 30.0], [0.0, 0.0, 0.0]])
+    >>> MedianNormalizer(scale="none").fit_transform(X)
+    array([[0.5, 1. , 4.5],
+           [0. , 0.5, 1.5],
+           [0. , 0. , 0. ]])
+    """
+
+    _measured = "median intensity"
+
+    def __init__(
+        self, *, scale: str | float = "median", n_jobs: int | None = None
+    ) -> None:
+        self.scale = scale
+        self.n_jobs = n_jobs
+
+    def _learn(self, X: Any) -> DivideSpectra:
+        return DivideByMedian(1.0)
+
+
+class MaxNormalizer(_Normalizer):
+    r"""Divide each spectrum by its largest value, the base peak.
+
+    .. math:: x' = x \cdot s / \max_j x_j
+
+    `fit` makes one pass over Spectra, `transform` none (the step is queued).
+
+    Parameters
+    ----------
+    scale : {"median", "mean", "none"} or float, default="median"
+        The base peak that each pixel gets: the median or mean of those of `fit` above
+        0, 1 (``"none"``), or a number.
+    n_jobs : int, default=None
+        Blocks of pixels at a time, as in joblib.
+
+    Attributes
+    ----------
+    scale_ : float
+        The base peak of every pixel after `transform`; 1 when every pixel of `fit` is
+        blank.
+    factors_ : array of shape (n_pixels,), float64
+        What each pixel of `fit` is divided by. 0 marks a blank pixel.
+    mask_ : array of shape (n_pixels,), bool
+        Pixels of `fit` that are not blank.
+    n_blank_ : int
+        Number of blank pixels in `fit`.
+    n_features_in_ : int
+        Number of columns; not set when each pixel has an axis of its own.
+    feature_names_in_ : ndarray of str
+        Names of the columns, when they have names.
+
+    Notes
+    -----
+    One value decides, and its noise goes into all others: prefer another normalisation
+    unless the base peak is a standard. A pixel whose maximum is not above 0 is blank
+    and becomes 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imsminer import MaxNormalizer
+    >>> X = np.array([[1.0, 4.0], [10.0, 20.0], [0.0, 0.0]])
+    >>> MaxNormalizer(scale=100).fit_transform(X)
+    array([[ 25., 100.],
+           [ 50., 100.],
+           [  0.,   0.]])
+    """
+
+    _measured = "base peak"
+
+    def __init__(
+        self, *, scale: str | float = "median", n_jobs: int | None = None
+    ) -> None:
+        self.scale = scale
+        self.n_jobs = n_jobs
+
+    def _learn(self, X: Any) -> DivideSpectra:
+        return DivideByMaximum(1.0)
+
+    def _measure_spectra(self, X: Spectra, kernel: DivideSpectra) -> np.ndarray:
+        return row_statistics(X, n_jobs=self.n_jobs).maximum
