@@ -26,7 +26,14 @@ def write_parquet(table: FeatureTable, path: Path) -> None:
     extras = json.dumps(encoded_extras(table, peaks=True), default=str)
     pixels = _pixel_arrays(table, text=False)
     schema = _schema(table, pixels).with_metadata({_KEY: extras.encode()})
-    with pyarrow.parquet.ParquetWriter(path, schema, compression="zstd") as writer:
+    writer = pyarrow.parquet.ParquetWriter(
+        path,
+        schema,
+        compression="zstd",
+        # A dictionary of intensities, which hardly repeat, would only add to them.
+        use_dictionary=list(pixels),
+    )
+    with writer:
         _write_blocks(table, pixels, schema, writer, "Writing Parquet")
 
 
