@@ -82,6 +82,11 @@ def scan_fast(
             return None
         if not _TAIL.match(text[position:]):
             return None
+    without_z = table[:, 2] < 0
+    if without_z.any():
+        if not without_z.all():
+            return None
+        table[:, 2] = 1
     rows = SpectrumRows(odd_names=odd_names)
     types, packed = zip(*stored, strict=True)
     spectra = fill(SPECTRUM, table[:, :9], [*types[:2], *packed[:2], flags])
@@ -179,6 +184,7 @@ def _fast_groups(
             or (cv.ZLIB in used and cv.NO_COMPRESSION in used)
             or bool(used & {cv.OFFSET, cv.LENGTH, cv.ENCODED, *cv.POSITIONS})
             or bool(used & cv.FOREIGN)
+            or any(cv.is_undecodable(key, terms[key].name) for key in terms)
             or flag > 0
         )
         kind = kernel.GROUP_ODD

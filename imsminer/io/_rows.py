@@ -87,6 +87,7 @@ class SpectrumRows:
     mobility_kinds: dict[tuple[str, str, str], int] = field(default_factory=dict)
     odd_names: bool = False
     n_extra_arrays: int = 0
+    n_without_z: int = 0
     two_types: bool = False
 
     def __len__(self) -> int:
@@ -102,8 +103,9 @@ class RowBuilder:
         self._right: set[tuple[str, str]] = set()
         self.begin()
 
-    def begin(self) -> None:
-        """Start a spectrum."""
+    def begin(self, n_points: str | None = None) -> None:
+        """Start a spectrum, with its defaultArrayLength."""
+        self._n_points = n_points
         self._position: list[str | None] = [None, None, None]
         self._flags = 0
         self._arrays: list[tuple[dict[str, str], str]] = []
@@ -139,7 +141,10 @@ class RowBuilder:
 
     def _check_name(self, accession: str, name: str) -> None:
         known = cv.NAMES.get(accession)
-        if known is None or name in known:
+        if known is None and cv.is_undecodable(accession, name):
+            if self._array is not None:
+                self._array[cv.UNDECODABLE] = name
+        elif known is None or name in known:
             self._right.add((accession, name))
         else:
             self.rows.odd_names = True
@@ -155,6 +160,8 @@ class RowBuilder:
             return
         for accession, term in terms.items():
             self._apply(accession, term.value, term.unit_accession)
+            if self._array is not None and cv.is_undecodable(accession, term.name):
+                self._array[cv.UNDECODABLE] = term.name
 
     def _apply(self, accession: str, value: str, unit: str) -> None:
         if self._array is not None:
@@ -182,6 +189,7 @@ class RowBuilder:
         for axis, text in enumerate(self._position):
             if text is None and axis == 2:
                 position[2] = 1
+                rows.n_without_z += 1
                 continue
             number = _integer(text)
             if number is None:
@@ -204,6 +212,10 @@ class RowBuilder:
                 self._finish_array(terms, which, places[which], stored[which])
                 or trouble
             )
+        if not self._arrays and _integer(self._n_points) == 0:
+            # No arrays, and no points to put into any.
+            places[0][:2] = places[1][:2] = [0, 0]
+            seen = dict.fromkeys((0, 1), ("", "", ""))
         for which in (0, 1):
             if which not in seen:
                 trouble = trouble or f"it has no {_KINDS[which]} array"
@@ -238,6 +250,11 @@ class RowBuilder:
                 name = ("offset", "length", "encoded length")[column]
                 return f"the {name} of its {kind} array is {found}, expected a number"
         foreign = cv.FOREIGN.intersection(terms)
+        if cv.UNDECODABLE in terms:
+            return (
+                f"its {kind} array is stored in a way that is not decoded: "
+                f"{terms[cv.UNDECODABLE]!r}"
+            )
         if foreign or (cv.ZLIB in terms and cv.NO_COMPRESSION in terms):
             found = ", ".join(sorted(foreign)) or "both zlib and none"
             return (
@@ -277,7 +294,14 @@ def spectrum_table(rows: SpectrumRows) -> np.ndarray:
     """Return the rows as records, `SPECTRUM`."""
     numbers = np.frombuffer(rows.numbers, np.int64).reshape(-1, 9)
     codes = np.frombuffer(rows.codes, np.uint8).reshape(-1, 5)
-    return fill(SPECTRUM, numbers, codes.T)
+    table = fill(SPECTRUM, numbers, codes.T)
+    for kind in ("mz", "intensity"):
+        # Spectra without arrays are like the others, but empty.
+        types = table[f"{kind}_type"]
+        none = (types == cv.UNKNOWN_TYPE) & (table[f"{kind}_length"] == 0)
+        known = types[types != cv.UNKNOWN_TYPE]
+        types[none] = known[0] if known.size else 0
+    return table
 
 
 def mobility_table(rows: SpectrumRows, spectra: np.ndarray) -> np.ndarray | None:

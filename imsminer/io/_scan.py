@@ -127,6 +127,11 @@ def _list_oddities(
             f"{rows.n_extra_arrays} arrays are neither m/z, intensity nor ion mobility "
             "(charges or noise, for example) and are not read."
         )
+    if 0 < rows.n_without_z < n_spectra:
+        oddities["z"] = (
+            f"{rows.n_without_z} of {n_spectra} spectra give no position z; they were "
+            "put at z = 1."
+        )
     if rows.two_types:
         oddities["types"] = (
             "arrays are declared with two data types; the one that agrees with their "

@@ -110,7 +110,7 @@ def unpack(data: np.ndarray, stored: np.dtype, length: int) -> np.ndarray:
         found = f"more than {size} bytes after decompression"
         raise zlib.error(found)
     if not stream.eof:
-        found = f"{data.size} bytes of zlib, which are cut off,"
+        found = f"{data.size} bytes of zlib, which are cut off"
         raise zlib.error(found)
     if len(values) < size:
         found = f"{len(values)} bytes after decompression"

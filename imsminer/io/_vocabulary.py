@@ -22,6 +22,7 @@ __all__ = [
     "TYPE_CODES",
     "UNKNOWN_TYPE",
     "bare_accession",
+    "is_undecodable",
     "mobility_term",
 ]
 
@@ -57,11 +58,17 @@ MOBILITY_ARRAYS = {
 # Its value says what it holds.
 OTHER_ARRAY = "MS:1000786"
 ZLIB, NO_COMPRESSION = "MS:1000574", "MS:1000576"
-# MS-Numpress, alone and followed by zlib, and other schemes that are not decoded.
+# MS-Numpress, alone and followed by others, and further schemes that are not decoded.
 FOREIGN = frozenset(
-    f"MS:{number}"
-    for number in (1002312, 1002313, 1002314, 1002746, 1002747, 1002748, 1003089)
+    [
+        *(f"MS:{number}" for number in (1002312, 1002313, 1002314, 1002746, 1002747)),
+        *(f"MS:{number}" for number in (1002748, 1003088, 1003089, 1003090)),
+        *(f"MS:{number}" for number in range(1003780, 1003786)),
+        *(f"IMS:{number}" for number in (1005001, 1005002, 1005003)),
+    ]
 )
+# Stands for an accession in front of a name that tells of something not decoded.
+UNDECODABLE = "undecodable"
 
 OFFSET, LENGTH, ENCODED = "IMS:1000102", "IMS:1000103", "IMS:1000104"
 POSITIONS = {"IMS:1000050": 0, "IMS:1000051": 1, "IMS:1000052": 2}
@@ -118,6 +125,7 @@ NAMES: dict[str, frozenset[str]] = {
         PIXEL_SIZE_Y: ("pixel size y", "pixel size (y)"),
     }.items()
 }
+_UNDECODABLE_NAME = re.compile(r"compress|encrypt|numpress|big[ -]?endian", re.I)
 # For terms without an accession; the newer of two accessions that share a name.
 ACCESSIONS = {
     name: accession for accession, names in reversed(NAMES.items()) for name in names
@@ -129,6 +137,13 @@ def bare_accession(accession: str | None, name: str | None) -> str:
     if accession and accession.strip():
         return accession.strip().upper()
     return ACCESSIONS.get((name or "").strip().lower(), "")
+
+
+def is_undecodable(accession: str, name: str) -> bool:
+    """Whether a term unknown here names another compression or order of bytes."""
+    if accession in NAMES or accession in FOREIGN:
+        return False
+    return bool(_UNDECODABLE_NAME.search(name))
 
 
 def mobility_term(terms: Mapping[str, str]) -> tuple[str, str] | None:

@@ -198,7 +198,7 @@ class _Parser:
                 self._builder.begin_array()
         elif name == "spectrum":
             self._in_spectrum = True
-            self._builder.begin()
+            self._builder.begin(attributes.get("defaultArrayLength"))
         elif not self._in_spectrum:
             self._start_section(name, tag, attributes)
 

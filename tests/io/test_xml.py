@@ -245,3 +245,57 @@ def test_groups_that_are_not_there(tmp_path, pair, where, both):
         assert "parameter group 'packing'" in scan.problems[0]
     else:
         assert not scan.problems
+
+
+def test_z_in_some_spectra_only(tmp_path, pair, both):
+    odd = pair(coordinates=[(i + 1, 1, 2) for i in range(5)])
+    odd.xml = re.sub(r"<cvParam[^>]*position z[^>]*>", "", odd.xml, count=2)
+    scan = both(odd.save(tmp_path))
+    assert scan.spectra["z"].tolist() == [1, 1, 2, 2, 2]
+    assert scan.oddities.keys() == {"z"}
+    assert "2 of 5 spectra" in scan.oddities["z"]
+
+
+@pytest.mark.parametrize(
+    ("accession", "name"),
+    [
+        ("IMS:1005003", "zstd compression"),
+        ("MS:1003780", "zstd compression"),
+        ("MS:1003088", "truncation and zlib compression"),
+        ("X:1", "brotli compression"),
+        ("", "byte order: big-endian"),
+    ],
+)
+@pytest.mark.parametrize("inline", [True, False])
+def test_what_is_not_decoded_is_refused(tmp_path, pair, accession, name, inline, both):
+    term = f'<cvParam accession="{accession}" name="{name}"/>'
+    mark = '<referenceableParamGroupRef ref="intensityArray"/>'
+    if not inline:
+        mark = '<referenceableParamGroup id="intensityArray">'
+    scan = both(pair().replace(mark, mark + term).save(tmp_path))
+    assert len(scan.problems) == 5
+    assert "intensity array" in scan.problems[4]
+    assert (accession or name) in scan.problems[4] or name in scan.problems[4]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_spectra_without_arrays(tmp_path, pair, first, both):
+    odd = pair()
+    expected = scan_imzml(odd.save(tmp_path, "plain")).spectra
+    start = 0 if first else odd.xml.index('<spectrum id="Scan=3"')
+    head, rest = odd.xml[:start], odd.xml[start:]
+    rest = re.sub(
+        r"<binaryDataArrayList.*?</binaryDataArrayList>", "", rest, count=1, flags=re.S
+    )
+    odd.xml = head + rest
+    scan = both(odd.save(tmp_path))
+    number = 0 if first else 3
+    assert not scan.problems
+    lengths = expected["mz_length"].copy()
+    lengths[number] = 0
+    for kind in ("mz", "intensity"):
+        np.testing.assert_array_equal(scan.spectra[f"{kind}_length"], lengths)
+        assert set(scan.spectra[f"{kind}_type"]) == set(expected[f"{kind}_type"])
+    odd.xml = odd.xml.replace('defaultArrayLength="0"', 'defaultArrayLength="7"')
+    scan = both(odd.save(tmp_path))
+    assert list(scan.problems) == [number]

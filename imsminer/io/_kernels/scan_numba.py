@@ -152,6 +152,7 @@ def scan_spectra(
     table : ndarray of int64, shape (count, 9) or (count, 12)
         Filled: x, y, z, then offset, length, encoded length of m/z, of intensity and,
         with twelve columns, of the ion mobility, which each spectrum must then have.
+        A z that is not given is -1.
     flags : ndarray of uint8, shape (count,)
         Filled: flags of each spectrum.
 
@@ -241,7 +242,7 @@ def scan_spectra(
                 if with_mobility and not seen_mobility:
                     return row, _ODD, i, odd_names
                 if not seen_z:
-                    table[row, 2] = 1
+                    table[row, 2] = -1
                 flags[row] = flag
                 in_spectrum = False
                 row += 1
