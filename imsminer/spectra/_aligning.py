@@ -9,6 +9,7 @@ import numpy as np
 
 from imsminer._array import array_namespace, device_of, is_numpy_array, to_numpy
 from imsminer.core.chunk import ChunkKernel, SpectrumChunk
+from imsminer.core.spectra import Spectra
 from imsminer.core.windows import cell_edges
 from imsminer.spectra._kernels import (
     align_numba,
@@ -18,7 +19,14 @@ from imsminer.spectra._kernels import (
 )
 from imsminer.spectra._massmodel import STRAIGHT, MassModel
 
-__all__ = ["AlignSpectra", "MatchChunk", "match", "resample", "rows_as_chunk"]
+__all__ = [
+    "AlignSpectra",
+    "MatchChunk",
+    "match",
+    "resample",
+    "rows_as_chunk",
+    "runs_of",
+]
 
 
 @dataclass(frozen=True)
@@ -124,3 +132,10 @@ def rows_as_chunk(block: Any) -> SpectrumChunk:
         intensity=block,
         mz=np.arange(n_mz, dtype=np.float64),
     )
+
+
+def runs_of(values: Any) -> np.ndarray:
+    """Return the name of the run of each pixel; one nameless run for an array."""
+    if isinstance(values, Spectra):
+        return values.pixels["run"].to_numpy(dtype=object)
+    return np.full(values.shape[0], "", dtype=object)
