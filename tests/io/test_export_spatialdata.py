@@ -88,6 +88,20 @@ def test_a_pixel_s_values_are_found_from_its_shape(study):
     assert same_bits(found["mz_885.5499"].to_numpy(), study.values[rows, 3])
 
 
+def test_the_pixels_of_one_run_rasterize_to_its_images(study):
+    one = study.features.loc[["kidney A"]]
+    image = spatialdata.rasterize_bins(
+        to_spatialdata(one, runs=study.runs),
+        bins="kidney_A_pixels",
+        table_name="features",
+        col_key="x",
+        row_key="y",
+        value_key="mz_885.5499",
+    )
+    # It draws 0 where there is no pixel.
+    assert np.array_equal(np.asarray(image)[0], to_image_stack(one, fill=0)[3])
+
+
 def test_names_are_those_that_spatialdata_allows(study):
     sdata = to_spatialdata(study.features, **study.extras)
     assert "tissue_type" in sdata["features"].obs
