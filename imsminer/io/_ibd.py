@@ -26,6 +26,7 @@ from imsminer.io._stored import (
 __all__ = ["ArrayReader"]
 
 _FLOAT64 = np.dtype(np.float64)
+_INT64 = cv.TYPES.index(np.dtype(np.int64))
 # From here on float64 leaves out integers.
 _EXACT = 2.0**53
 _KINDS = {"mz": "m/z", "intensity": "intensity", "mobility": "ion mobility"}
@@ -78,6 +79,9 @@ class ArrayReader:
         self._checked = np.zeros(spectra.size, np.bool_)
         # The stored type of each kind, where all spectra have one and none is packed.
         self._plain = {kind: self._common_type(kind) for kind in tables}
+        self._wide = any(
+            (columns[3] == _INT64).any() for columns in self._columns.values()
+        )
         self._stride = self._regular_stride()
 
     def _common_type(self, kind: str) -> np.dtype | None:
@@ -188,10 +192,10 @@ class ArrayReader:
             buffer, start_intensity, n_intensity, intensity_type, self.intensity_type
         )
         indptr = np.array([0, mz.size], np.int64)
-        here = slice(row, row + 1)
-        self._check_exact(mz, mz_type, indptr, here, "mz")
-        self._check_exact(intensity, intensity_type, indptr, here, "intensity")
-        if not self._checked[row]:
+        if self._wide or not self._checked[row]:
+            here = slice(row, row + 1)
+            self._check_exact(mz, mz_type, indptr, here, "mz")
+            self._check_exact(intensity, intensity_type, indptr, here, "intensity")
             self._check(mz, intensity, indptr, here)
             self._checked[row] = True
         return mz, intensity, indptr, n_mz + n_intensity
