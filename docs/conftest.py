@@ -7,17 +7,6 @@ import pytest
 collect_ignore_glob = ["*.py", "_build/*", "api/generated/*"]
 
 
-#: Packages that a page's examples need beside those that imsminer does.
-NEEDED = {"export.rst": ("anndata", "tifffile", "zarr")}
-
-
-@pytest.fixture(autouse=True)
-def optional_packages(request):
-    """Skip pages whose examples need a package that is not installed."""
-    for name in NEEDED.get(request.node.path.name, ()):
-        pytest.importorskip(name, reason=f"the examples of the page need {name}")
-
-
 @pytest.fixture(autouse=True)
 def quiet_example(tmp_path, monkeypatch):
     """Work in an empty folder, without the example's warning of no pixel size."""
