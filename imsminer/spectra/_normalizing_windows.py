@@ -86,12 +86,12 @@ def other_windows(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.nda
     return np.concatenate([[-np.inf], high]), np.concatenate([low, [np.inf]])
 
 
-def require_in_range(estimator: Any, name: str, mz: Any, X: Spectra) -> None:
-    """Raise when an m/z lies outside of the mass range of the spectra."""
+def require_in_range(estimator: Any, name: str, mz: Any, ppm: float, X: Any) -> None:
+    """Raise when a window lies outside of the mass range of the spectra."""
     axis = X.mz
     low, high = (axis[0], axis[-1]) if axis is not None else X.source.mz_range()
     for value in np.atleast_1d(np.asarray(mz, dtype=np.float64)):
-        if not low <= value <= high:
+        if not low <= value * (1 + ppm * 1e-6) or not value * (1 - ppm * 1e-6) <= high:
             message = (
                 f"{type(estimator).__name__}: {name} has m/z {value:g}, outside of the "
                 f"mass range {low:.4f} to {high:.4f} of X. Choose one inside."

@@ -165,7 +165,7 @@ class ReferenceNormalizer(_Normalizer):
         axis = X.mz
         if self.column is None:
             require_mz(self, "mz", self.mz)
-            require_in_range(self, "mz", self.mz, X)
+            require_in_range(self, "mz", self.mz, self.ppm, X)
             low, high = map(float, ppm_windows(self.mz, self.ppm))
             if axis is not None:
                 self._require_near(axis, "m/z value of the axis")

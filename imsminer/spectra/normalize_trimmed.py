@@ -29,7 +29,12 @@ from imsminer.spectra._normalizing_windows import (
     window_sums,
 )
 
-__all__ = ["DivideByTrimmedTotal", "TrimmedTICNormalizer", "dominant_columns"]
+__all__ = [
+    "DivideByTrimmedTotal",
+    "TrimmedTICNormalizer",
+    "dominant_columns",
+    "peak_bins",
+]
 
 
 @dataclass(frozen=True)
@@ -73,13 +78,46 @@ def dominant_columns(mean: np.ndarray, trim: float) -> np.ndarray:
     return np.sort(order[: min(number, int(np.sum(mean > 0)) - 1)])
 
 
+def peak_bins(mean: np.ndarray, *, split: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Cut a mean spectrum at its valleys.
+
+    A peak goes as a whole: its flanks rise and fall with it, so what the few bins
+    around the maximum leave of a strong peak would still rule the rest.
+
+    Parameters
+    ----------
+    mean : ndarray of float64, shape (n_bins,)
+        Mean spectrum.
+    split : bool
+        Whether each bin is a peak of its own.
+
+    Returns
+    -------
+    first, last : ndarray of int64, shape (n_peaks,)
+        Bins ``first:last`` of each peak; together they are all bins.
+    """
+    starts = np.ones(mean.size, bool)
+    if not split:
+        inner = mean[1:-1]
+        starts[1:-1] = (inner <= mean[:-2]) & (inner < mean[2:])
+        starts[-1:] = mean.size == 1
+    first = np.flatnonzero(starts)
+    return first, np.append(first[1:], mean.size)
+
+
+def _filled(mean: np.ndarray, first: int, last: int) -> tuple[int, int]:
+    """Narrow a range of bins to those from the first to the last above 0."""
+    filled = first + np.flatnonzero(mean[first:last] > 0)
+    return int(filled[0]), int(filled[-1]) + 1
+
+
 class TrimmedTICNormalizer(_Normalizer):
     r"""Divide each spectrum by its ion current without the dominant peaks.
 
     .. math:: x' = x \cdot s / \sum_{j \notin D} x_j
 
     The total ion current of a pixel with one very strong ion is that ion's; to divide
-    by it makes all others look weak there. So the strongest bins of the mean spectrum
+    by it makes all others look weak there. So the strongest peaks of the mean spectrum
     of `fit`, the same for all pixels, are left out of the sum (not of the result).
     `fit` makes two passes over Spectra (one when ``trim=0``), `transform` none (the
     step is queued).
@@ -88,7 +126,8 @@ class TrimmedTICNormalizer(_Normalizer):
     ----------
     trim : float, default=0.5
         Share of the mean ion current to leave out, from 0 to below 1: the fewest
-        columns, or bins of the m/z axis, that hold it. 0 leaves out `exclude` only.
+        columns that hold it, or of Spectra the fewest peaks, each from valley to valley
+        of the mean spectrum. 0 leaves out `exclude` only.
     exclude : array-like of float, default=None
         m/z of further ions to leave out. Of Spectra the points within `ppm`; of a
         DataFrame with columns such as ``mz_773.5272`` the columns within `ppm`; the
@@ -129,7 +168,7 @@ class TrimmedTICNormalizer(_Normalizer):
     -----
     A pixel that holds nothing but what is left out is blank and becomes 0. Spectra
     with an axis each are added up on :meth:`MassAxis.estimate` to find the dominant
-    bins.
+    peaks.
 
     References
     ----------
@@ -175,13 +214,13 @@ class TrimmedTICNormalizer(_Normalizer):
     def _learn(self, X: Any) -> DivideSpectra:
         mz = require_mz(self, "exclude", [] if self.exclude is None else self.exclude)
         if isinstance(X, Spectra):
-            require_in_range(self, "exclude", mz, X)
+            require_in_range(self, "exclude", mz, self.ppm, X)
             parts = [ppm_windows(mz, self.ppm), self._dominant_bins(X)]
         else:
             columns = np.concatenate(
                 [
                     self._named_columns(mz, X.shape[1]),
-                    self._dominant(lambda: mean_columns(X)),
+                    dominant_columns(mean_columns(X), self.trim),
                 ]
             )
             if np.unique(columns).size == X.shape[1]:
@@ -198,18 +237,20 @@ class TrimmedTICNormalizer(_Normalizer):
         self.excluded_ = place_like(X, np.column_stack([low, high]))
         return DivideByTrimmedTotal(1.0, *other_windows(low, high))
 
-    def _dominant(self, mean: Any) -> np.ndarray:
-        """Return the dominant columns; `mean` is called when it is needed."""
-        return dominant_columns(mean() if self.trim > 0 else np.zeros(0), self.trim)
-
     def _dominant_bins(self, X: Spectra) -> tuple[np.ndarray, np.ndarray]:
         if self.trim == 0:
             return np.empty(0), np.empty(0)
         axis = None if X.mz is not None else MassAxis.estimate(X)
         edges = cell_edges(X.mz) if axis is None else axis.edges
-        statistics = axis_statistics(X, axis, full=False, n_jobs=self.n_jobs)
-        bins = self._dominant(lambda: statistics.mean)
-        return edges[bins], edges[bins + 1]
+        mean = axis_statistics(X, axis, full=False, n_jobs=self.n_jobs).mean
+        # Points of a shared axis that are centroids are one peak each.
+        is_split = axis is None and not X.profile
+        first, last = peak_bins(mean, split=is_split)
+        sums = np.add.reduceat(np.maximum(mean, 0.0), first)
+        peaks = dominant_columns(sums, self.trim)
+        inside = [_filled(mean, first[k], last[k]) for k in peaks]
+        ends = np.array(inside, dtype=np.int64).reshape(-1, 2)
+        return edges[ends[:, 0]], edges[ends[:, 1]]
 
     def _named_columns(self, mz: np.ndarray, n_columns: int) -> np.ndarray:
         found = column_mz(self, n_columns)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from imsminer.spectra._kernels import normalize_numba, normalize_xp
 from imsminer.spectra._normalizing_windows import merge_windows, other_windows
-from imsminer.spectra.normalize_trimmed import dominant_columns
+from imsminer.spectra.normalize_trimmed import dominant_columns, peak_bins
 
 NAMES = ("sum_points", "square_sums", "maxima", "medians")
 
@@ -147,3 +147,17 @@ def test_dominant_columns_are_the_fewest_that_hold_the_share():
     assert dominant_columns(mean, 0.999).tolist() == [0, 2, 3, 4]
     assert dominant_columns(np.array([-3.0, 0.0, 2.0]), 0.9).tolist() == []
     assert dominant_columns(np.zeros(3), 0.5).tolist() == []
+
+
+def test_a_peak_reaches_from_valley_to_valley():
+    mean = np.array([0.0, 0.0, 1.0, 5.0, 2.0, 2.0, 3.0, 0.0, 0.0, 4.0])
+    first, last = peak_bins(mean, split=False)
+    assert first.tolist() == [0, 1, 5, 8]
+    assert last.tolist() == [1, 5, 8, 10]
+    first, last = peak_bins(mean, split=True)
+    np.testing.assert_array_equal(first, np.arange(10))
+    for short in ([3.0], [3.0, 1.0], [1.0, 3.0]):
+        assert [x.tolist() for x in peak_bins(np.array(short), split=False)] == [
+            [0],
+            [len(short)],
+        ]

@@ -94,10 +94,10 @@ def amounts(normalizer, X):
 
 
 def as_spectra(X, form):
-    """X as spectra at m/z 100, 101, …: shared, or centroids without their zeros."""
+    """X as centroids at m/z 100, 101, …: on one axis, or without their zeros."""
     mz = 100.0 + np.arange(X.shape[1])
     if form == "shared":
-        return Spectra.from_arrays(X, mz=mz)
+        return Spectra.from_arrays(X, mz=mz, profile=False)
     rows, columns = np.nonzero(X)
     indptr = np.searchsorted(rows, np.arange(len(X) + 1))
     return Spectra.from_arrays(
