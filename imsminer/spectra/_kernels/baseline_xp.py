@@ -1,0 +1,142 @@
+"""Baselines other than SNIP's and openings in any array namespace: the reference."""
+
+from typing import Any
+
+from imsminer._array import array_namespace, device_of
+from imsminer.spectra._kernels.snip_xp import interpolate
+
+__all__ = ["lift_rows", "minima_rows", "noise_rows", "polynomial_rows"]
+
+MAD_TO_SD = 1.4826
+SECOND_DIFFERENCE = 6.0**0.5
+MAX_LIFT = 4.0
+N_SAMPLES = 256
+MAX_STEPS = 100
+
+
+def lift_rows(Y: Any, R: Any, hop: int) -> Any:
+    """Return `R` lowered to the middle of the noise, at least 0.
+
+    `Y` (n, m) are spectra and `R` (n, m) what is left of them above a lower envelope.
+    Windows of 2 * `hop` + 1 points, centred `hop` points apart, are judged by
+    `N_SAMPLES` values each, with linear interpolation between their centres.
+    """
+    xp = array_namespace(R)
+    m = R.shape[1]
+    if m < 3:
+        return R
+    device = device_of(R)
+    centres = xp.arange((m - 1 + hop - 1) // hop + 1, device=device) * hop
+    stride = max(1, (2 * hop + 1) // N_SAMPLES)
+    side = hop // stride
+    offsets = xp.arange(-side, side + 1, device=device) * stride
+    places = centres[:, None] + offsets[None, :]
+    inside = (places >= 0) & (places < m)
+    near = xp.reshape(xp.clip(places, 1, m - 2), (-1,))
+    places = xp.reshape(xp.clip(places, 0, m - 1), (-1,))
+    index = xp.arange(m, dtype=xp.float64, device=device)
+    rows = []
+    for i in range(R.shape[0]):
+        y = Y[i, :]
+        bends = xp.take(y, near - 1) - 2 * xp.take(y, near) + xp.take(y, near + 1)
+        rest = xp.reshape(xp.take(R[i, :], places), inside.shape)
+        rest = xp.sort(xp.where(inside, rest, xp.inf), axis=1)
+        bends = xp.reshape(xp.abs(bends), inside.shape)
+        bends = xp.sort(xp.where(inside, bends, xp.inf), axis=1)
+        n = xp.sum(xp.astype(inside, xp.int64), axis=1)
+        level = _ordered(rest, (n - 1) // 2)
+        for _ in range(2):
+            kept = xp.astype(rest <= 2 * level[:, None], xp.int64)
+            level = _ordered(rest, (xp.sum(kept, axis=1) - 1) // 2)
+        noise = MAD_TO_SD / SECOND_DIFFERENCE * _ordered(bends, (n - 1) // 2)
+        level = xp.astype(xp.minimum(level, MAX_LIFT * noise), xp.float64)
+        lift = interpolate(index, xp.astype(centres, xp.float64), level)
+        rows.append(xp.astype(xp.astype(R[i, :], xp.float64) - lift, R.dtype))
+    return xp.clip(xp.stack(rows), 0.0, None)
+
+
+def _ordered(values: Any, k: Any) -> Any:
+    """Return the k-th value of each sorted row."""
+    xp = array_namespace(values)
+    place = xp.arange(values.shape[1], device=device_of(values))
+    return xp.sum(xp.where(place[None, :] == k[:, None], values, 0.0), axis=1)
+
+
+def minima_rows(X: Any, reach: Any) -> Any:
+    """Return straight lines between the lowest points within `reach`.
+
+    The first and the last point are among them.
+    """
+    xp = array_namespace(X)
+    m = X.shape[1]
+    index = xp.arange(m, dtype=reach.dtype, device=device_of(reach))
+    lowest = xp.ones(X.shape, dtype=xp.bool, device=device_of(X))
+    for width in range(1, min(int(xp.max(reach)), m - 1) + 1):
+        inside = reach >= width
+        left = inside & (index >= width) & (xp.roll(X, width, axis=1) < X)
+        right = inside & (index < m - width) & (xp.roll(X, -width, axis=1) < X)
+        lowest = lowest & ~left & ~right
+    lowest = lowest | (index == 0) | (index == m - 1)
+    place = xp.astype(index, xp.float64)
+    rows = []
+    for i in range(X.shape[0]):
+        knots = place[lowest[i, :]]
+        values = xp.astype(X[i, :], xp.float64)[lowest[i, :]]
+        rows.append(xp.astype(interpolate(place, knots, values), X.dtype))
+    return xp.stack(rows)
+
+
+def polynomial_rows(X: Any, basis: Any, factor: float) -> Any:
+    """Return polynomials through the low points of each row.
+
+    `basis` (n_terms, m) are orthogonal polynomials. Points more than `factor` standard
+    deviations above the fit are left out, until no more are; the deviation is that of
+    the points below the fit.
+    """
+    xp = array_namespace(X)
+    terms = basis.shape[0]
+    unit = xp.eye(terms, dtype=xp.float64, device=device_of(X))
+    rows = []
+    for i in range(X.shape[0]):
+        row = xp.astype(X[i, :], xp.float64)
+        kept = xp.ones(row.shape, dtype=xp.bool, device=device_of(X))
+        for _ in range(MAX_STEPS):
+            used = xp.where(kept, basis, 0.0)
+            gram = used @ basis.T
+            gram = gram + 1e-12 * xp.sum(gram * unit) * unit
+            fit = xp.linalg.solve(gram, (used @ row)[:, None])[:, 0] @ basis
+            rest = row - fit
+            below = rest < 0
+            n = max(int(xp.sum(xp.astype(below, xp.int64))), 1)
+            squares = float(xp.sum(xp.where(below, rest**2, 0.0)))
+            low = rest <= factor * (squares / n) ** 0.5 + 1e-9 * float(xp.max(row))
+            if int(xp.sum(xp.astype(low, xp.int64))) < 2 * terms:
+                break
+            if bool(xp.all(low == kept)):
+                break
+            kept = low
+        rows.append(xp.astype(xp.clip(fit, 0.0, None), X.dtype))
+    return xp.stack(rows)
+
+
+def noise_rows(X: Any, factor: float, z_threshold: float) -> Any:
+    """Return `factor` times the noise of each row, in every column.
+
+    The noise is the standard deviation of the values whose z-score is below
+    `z_threshold`, among themselves.
+    """
+    xp = array_namespace(X)
+    values = xp.astype(X, xp.float64)
+    kept = xp.ones(X.shape, dtype=xp.bool, device=device_of(X))
+    for _ in range(MAX_STEPS):
+        n = xp.sum(xp.astype(kept, xp.float64), axis=1, keepdims=True)
+        mean = xp.sum(xp.where(kept, values, 0.0), axis=1, keepdims=True) / n
+        rest = xp.where(kept, values - mean, 0.0)
+        sd = xp.sqrt(xp.sum(rest**2, axis=1, keepdims=True) / n)
+        near = kept & (xp.abs(values - mean) <= z_threshold * sd)
+        # A constant row may differ from its mean by rounding.
+        near = xp.where(xp.any(near, axis=1, keepdims=True), near, kept)
+        if bool(xp.all(near == kept)):
+            break
+        kept = near
+    return xp.astype(xp.zeros_like(values) + factor * sd, X.dtype)

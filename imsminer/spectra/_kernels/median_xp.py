@@ -1,0 +1,44 @@
+"""Running medians in any array namespace: the reference."""
+
+from typing import Any
+
+from imsminer._array import array_namespace, device_of
+
+__all__ = ["median_rows"]
+
+#: Values of the windows that are sorted at a time.
+BLOCK = 2**22
+
+
+def median_rows(X: Any, reach: Any) -> Any:
+    """Return the medians of the windows of 2 * reach + 1 points, for rows of `X`.
+
+    `reach` (m,) is the half window at each point. Near the ends it is as wide as fits
+    on both sides.
+    """
+    xp = array_namespace(X)
+    m = X.shape[1]
+    device = device_of(reach)
+    index = xp.arange(m, dtype=reach.dtype, device=device)
+    reach = xp.minimum(reach, xp.minimum(index, m - 1 - index))
+    widest = int(xp.max(reach))
+    offsets = xp.arange(-widest, widest + 1, dtype=reach.dtype, device=device)
+    outside = xp.abs(offsets)[None, :] > reach[:, None]
+    places = xp.clip(index[:, None] + offsets[None, :], 0, m - 1)
+    rows = []
+    for i in range(X.shape[0]):
+        parts = []
+        size = max(1, BLOCK // (2 * widest + 1))
+        for start in range(0, m, size):
+            part = slice(start, min(start + size, m))
+            shape = places[part, :].shape
+            values = xp.take(X[i, :], xp.reshape(places[part, :], (-1,)))
+            values = xp.reshape(values, shape)
+            # What lies outside goes to the end, so the middle is the reach-th.
+            values = xp.where(outside[part, :], xp.inf, values)
+            values = xp.sort(values, axis=1)
+            middle = xp.arange(2 * widest + 1, dtype=reach.dtype, device=device)
+            chosen = middle[None, :] == reach[part][:, None]
+            parts.append(xp.sum(xp.where(chosen, values, 0.0), axis=1))
+        rows.append(xp.astype(xp.concat(parts), X.dtype))
+    return xp.stack(rows)

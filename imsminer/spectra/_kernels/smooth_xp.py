@@ -1,0 +1,28 @@
+"""Weighted means of neighbours in any array namespace: the reference."""
+
+from typing import Any
+
+from imsminer._array import array_namespace, device_of
+
+__all__ = ["smooth_rows"]
+
+
+def smooth_rows(X: Any, kind: Any, tables: list) -> Any:
+    """Return the rows of `X` (n, m), each value the weighted sum of its neighbours.
+
+    `kind` (m,) says which of the `tables` holds the weights at a point: arrays of
+    2 * h + 1 weights. Beyond the ends the outermost value goes on.
+    """
+    xp = array_namespace(X)
+    m = X.shape[1]
+    index = xp.arange(m, device=device_of(X))
+    values = xp.astype(X, xp.float64)
+    result = xp.zeros_like(values)
+    for number, weights in enumerate(tables):
+        half = weights.shape[0] // 2
+        total = xp.zeros_like(values)
+        for k in range(-half, half + 1):
+            place = xp.clip(index + k, 0, m - 1)
+            total = total + float(weights[half + k]) * xp.take(values, place, axis=1)
+        result = xp.where(kind == number, total, result)
+    return xp.astype(result, X.dtype)

@@ -1,0 +1,29 @@
+"""Moving minimum and maximum, and openings, in any array namespace: the reference."""
+
+from typing import Any
+
+from imsminer._array import array_namespace, device_of
+
+__all__ = ["open_rows"]
+
+
+def open_rows(X: Any, reach: Any) -> Any:
+    """Return the opening of the rows of `X` (n, m): the maximum of minima.
+
+    `reach` (m,) is the half window at each point; windows are cut off at the ends.
+    """
+    return _largest(-_largest(-X, reach), reach)
+
+
+def _largest(X: Any, reach: Any) -> Any:
+    xp = array_namespace(X)
+    m = X.shape[1]
+    index = xp.arange(m, dtype=reach.dtype, device=device_of(reach))
+    best = X
+    for width in range(1, min(int(xp.max(reach)), m - 1) + 1):
+        inside = reach >= width
+        left = xp.where(inside & (index >= width), xp.roll(X, width, axis=1), best)
+        right = xp.roll(X, -width, axis=1)
+        right = xp.where(inside & (index < m - width), right, best)
+        best = xp.maximum(best, xp.maximum(left, right))
+    return best
