@@ -75,13 +75,14 @@ def checked_polarity(value: Any, n: int) -> list[str | None]:
     return found
 
 
-def spectrum_kinds(spectrum_type: str, polarity: Any, n: int) -> np.ndarray:
+def spectrum_kinds(spectrum_type: Any, polarity: Any, n: int) -> np.ndarray:
     """Return the number of each spectrum's kind; see `KINDS`."""
-    one_of("spectrum_type", spectrum_type, SPECTRUM_TYPES)
-    alike = polarity is None or isinstance(polarity, str)
-    signs = checked_polarity(polarity, 1 if alike else n)
-    numbers = [KINDS.index((spectrum_type, sign)) for sign in signs]
-    return np.resize(np.array(numbers, np.uint8), n)
+    types = [spectrum_type] * n if isinstance(spectrum_type, str) else spectrum_type
+    for name in set(types):
+        one_of("spectrum_type", name, SPECTRUM_TYPES)
+    signs = checked_polarity(polarity, n)
+    number = {kind: k for k, kind in enumerate(KINDS)}
+    return np.array([number[kind] for kind in zip(types, signs, strict=True)], np.uint8)
 
 
 def checked_steps(processing: Any) -> tuple[Step, ...]:

@@ -32,11 +32,14 @@ class StudyFacts:
         z of each run, where there are several in one file; else empty.
     polarities : dict
         Polarity of each run, or of all pixels where a run has both.
+    types : dict
+        Whether pixels are profile or centroid, for the runs that have both.
     """
 
     options: dict[str, Any]
     planes: dict[str, int]
     polarities: dict[str, Any]
+    types: dict[str, np.ndarray]
 
     def arguments(self, chunk: SpectrumChunk) -> tuple[Any, ...]:
         """Return a chunk as the writer takes it: on the host, with its facts."""
@@ -47,13 +50,17 @@ class StudyFacts:
         polarity = self.polarities[chunk.run]
         if isinstance(polarity, np.ndarray):
             polarity = polarity[chunk.rows].tolist()
+        kind: Any = "profile" if chunk.profile else "centroid"
+        if chunk.run in self.types:
+            found = self.types[chunk.run][chunk.rows].tolist()
+            kind = [kind if value is None else value for value in found]
         return (
             to_numpy(chunk.mz),
             to_numpy(chunk.intensity),
             coordinates,
             None if chunk.indptr is None else to_numpy(chunk.indptr),
             None if chunk.mobility is None else to_numpy(chunk.mobility),
-            "profile" if chunk.profile else "centroid",
+            kind,
             polarity,
         )
 
@@ -95,7 +102,9 @@ def study_facts(spectra: Spectra) -> StudyFacts:
     mobilities = set(_column(runs, "mobility")) - {None}
     if len(mobilities) == 1:
         options["mobility"] = mobilities.pop()
-    return StudyFacts(options, planes, _polarities(spectra, runs))
+    return StudyFacts(
+        options, planes, _polarities(spectra, runs), _mixed_types(spectra, names)
+    )
 
 
 def widest_type(spectra: Spectra) -> np.dtype:
@@ -203,6 +212,20 @@ def _polarities(spectra: Spectra, runs: pd.DataFrame) -> dict[str, Any]:
             sign = None if both is None else both.astype(object).to_numpy()
         result[str(name)] = sign
     return result
+
+
+def _mixed_types(spectra: Spectra, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return what each pixel is, for runs that have both profiles and centroids.
+
+    A queued step may have made centroids of all, so that only its chunks can say.
+    """
+    if spectra.queue or "spectrum_type" not in spectra.source.pixels:
+        return {}
+    kinds = spectra.source.pixels["spectrum_type"].take(spectra.rows)
+    values = kinds.astype(object).where(kinds.notna(), None).to_numpy()
+    run_of_row = spectra.source.pixels["run"].take(spectra.rows).to_numpy()
+    mixed = {str(name) for name in run_of_row[kinds.notna().to_numpy()]}
+    return {name: values for name in names if name in mixed}
 
 
 def _source_files(runs: pd.DataFrame) -> Iterator[SourceFile]:

@@ -1,0 +1,623 @@
+"""Spectra are written with what is known of them, and read back identically."""
+
+import subprocess
+import sys
+import tempfile
+import textwrap
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from imsminer import ImzMLReader, Spectra, concatenate
+from imsminer.core.chunk import ChunkKernel
+from imsminer.exceptions import ImzMLWarning
+from imsminer.io.writer import ImzMLWriter, write_imzml
+
+SPACE = "{http://psi.hupo.org/ms/mzml}"
+
+
+@dataclass(frozen=True)
+class Scale(ChunkKernel):
+    """Multiply intensities and shift m/z."""
+
+    factor: float
+    table: np.ndarray | None = None
+
+    def __call__(self, chunk):
+        return chunk.replace(
+            intensity=chunk.intensity * np.float32(self.factor), mz=chunk.mz + 1
+        )
+
+    def transform_axis(self, mz):
+        return mz + 1
+
+
+@dataclass(frozen=True)
+class Fail(ChunkKernel):
+    """Stop at the last rows, as Ctrl-C or a full disk would."""
+
+    error: type[BaseException]
+
+    def __call__(self, chunk):
+        if chunk.rows[-1] >= 30:
+            raise self.error
+        return chunk
+
+
+def shared(n=40, n_mz=25, dtype="float32", seed=0, **options):
+    rng = np.random.default_rng(seed)
+    intensity = rng.random((n, n_mz)).astype(dtype)
+    position = np.column_stack([np.arange(n) % 8, np.arange(n) // 8]) + 1
+    mz = np.cumsum(rng.uniform(0.1, 2, n_mz)) + 100
+    return Spectra.from_arrays(intensity, mz, position, **options)
+
+
+def ragged(n=40, dtype="float32", seed=0, **options):
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(1, 30, n)
+    lengths[[0, n // 2]] = 0
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    mz = np.concatenate([np.sort(rng.uniform(100, 900, k)) for k in lengths])
+    intensity = rng.normal(size=mz.size).astype(dtype)
+    position = np.column_stack([np.arange(n) % 8, np.arange(n) // 8]) + 1
+    return Spectra.from_arrays(intensity, mz, position, indptr=indptr, **options)
+
+
+def read(path, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImzMLWarning)
+        return ImzMLReader(path, **options)
+
+
+def assert_same(found, expected, mz_dtype="float64"):
+    """Every value, position and type is what it was."""
+    assert len(found) == len(expected)
+    assert np.array_equal(found.coordinates, expected.coordinates)
+    for got, want in zip(found, expected, strict=True):
+        assert got.intensity.dtype == want.intensity.dtype
+        assert np.array_equal(got.intensity, want.intensity)
+        assert np.array_equal(got.mz, want.mz.astype(mz_dtype))
+
+
+def user_params(path):
+    root = ElementTree.parse(path).getroot()
+    return [
+        (e.attrib["name"], e.attrib["value"]) for e in root.iter(f"{SPACE}userParam")
+    ]
+
+
+@pytest.mark.parametrize("mz_dtype", ["float64", "float32"])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("make", [shared, ragged])
+def test_round_trip(tmp_path, make, dtype, compression, mz_dtype):
+    spectra = make(dtype=dtype)
+    options = {"compression": compression, "mz_dtype": mz_dtype}
+    path = write_imzml(spectra, tmp_path / "a.imzML", **options)
+    assert path == tmp_path / "a.imzML"
+    found = ImzMLReader(path, checksum=True)
+    assert_same(found, spectra, mz_dtype)
+    assert (found.mz is None) == (spectra.mz is None)
+    assert found.runs["mode"].tolist() == spectra.runs["mode"].tolist()
+
+
+def test_processed_copies_a_shared_axis(tmp_path):
+    spectra = shared()
+    path = write_imzml(spectra, tmp_path / "a.imzML", mode="processed")
+    found = read(path)
+    assert_same(found, spectra)
+    assert found.mz is None
+    assert path.with_suffix(".ibd").stat().st_size == 16 + 40 * 25 * 12
+
+
+def test_continuous_refuses_own_axes(tmp_path):
+    with pytest.raises(ValueError, match="axes of their own"):
+        write_imzml(ragged(), tmp_path / "a.imzML", mode="continuous")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_selection_and_queue_are_applied(tmp_path):
+    spectra = shared()
+    part = spectra[spectra.pixels["x"] > 3].map(Scale(2.0, np.ones(3)))
+    path = write_imzml(part, tmp_path / "a.imzML")
+    assert_same(ImzMLReader(path), part)
+    found = user_params(path)
+    assert ("step", "Scale") in found
+    assert ("factor", "2.0") in found
+    assert not any(name == "table" for name, _ in found)
+    peaks = pd.DataFrame({"mz": [100.0, 200.0]})
+    path = write_imzml(part.with_peaks(peaks), tmp_path / "b.imzML")
+    assert ("peaks attached", "2") in user_params(path)
+
+
+def test_order_of_rows_is_kept(tmp_path):
+    spectra = ragged()
+    part = spectra[[7, 3, 39, 1]]
+    assert_same(read(write_imzml(part, tmp_path / "a.imzML")), part)
+
+
+def test_chunks_of_another_library(tmp_path):
+    xp = pytest.importorskip("array_api_strict")
+    spectra = ragged()
+    path = write_imzml(spectra.to(xp), tmp_path / "a.imzML")
+    assert_same(read(path), spectra)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "int64"])
+def test_whole_numbers(tmp_path, dtype):
+    spectra = Spectra.from_arrays(np.arange(-6.0, 6.0).reshape(3, 4), np.arange(1.0, 5))
+    path = write_imzml(spectra, tmp_path / "a.imzML", dtype=dtype)
+    stored = np.fromfile(path.with_suffix(".ibd"), dtype, offset=16 + 4 * 8)
+    assert stored.tolist() == list(range(-6, 6))
+    found = ImzMLReader(path)
+    assert np.array_equal([s.intensity for s in found], [s.intensity for s in spectra])
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "match"),
+    [
+        (0.5, "int32", "do not fit"),
+        (2.0**31, "int32", "do not fit"),
+        (2.0**63, "int64", "do not fit"),
+        (1e39, "float32", "too large"),
+    ],
+)
+def test_values_that_do_not_fit(tmp_path, value, dtype, match):
+    intensity = np.zeros((3, 4))
+    intensity[2, 1] = value
+    spectra = Spectra.from_arrays(intensity, np.arange(1.0, 5))
+    with pytest.raises(ValueError, match=match):
+        write_imzml(spectra, tmp_path / "a.imzML", dtype=dtype)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_a_value_does_not_fit_is_said(tmp_path):
+    spectra = Spectra.from_arrays(
+        [0.0, 1.0, 1e39], [1.0, 2.0, 3.0], [(1, 1), (9, 4)], indptr=[0, 2, 3]
+    )
+    with pytest.raises(ValueError, match="x=9, y=4, z=1"):
+        write_imzml(spectra, tmp_path / "a.imzML", dtype="float32")
+
+
+def test_the_widest_type_of_the_runs_is_kept(tmp_path):
+    study = concatenate([ragged(), ragged(dtype="float64", seed=1)])
+    found = read(write_imzml(study, tmp_path / "a.imzML"))
+    for got, want in zip(found, study, strict=True):
+        assert got.intensity.dtype == np.float64
+        assert np.array_equal(got.intensity, want.intensity)
+
+
+# What the header says -------------------------------------------------------------
+
+
+def test_facts_of_the_run_are_kept(tmp_path):
+    first = tmp_path / "first.imzML"
+    options = {"polarity": "negative", "pixel_size": (25, 50), "instrument": "Ins & Co"}
+    with ImzMLWriter(first, spectrum_type="centroid", **options) as writer:
+        writer.add([100.0], [1], (4, 2))
+        writer.add([100.0], [1], (5, 2))
+    reader = ImzMLReader(first)
+    path = write_imzml(reader[:1], tmp_path / "second.imzML")
+    found = ImzMLReader(path)
+    names = ["polarity", "spectrum_type", "pixel_size_x", "pixel_size_y", "instrument"]
+    assert (
+        found.runs[names].to_numpy().tolist() == reader.runs[names].to_numpy().tolist()
+    )
+    assert found.runs["uuid"].item() != reader.runs["uuid"].item()
+    assert found.pixels[["x", "y", "z"]].to_numpy().tolist() == [[4, 2, 1]]
+    root = ElementTree.parse(path).getroot()
+    (source,) = root.iter(f"{SPACE}sourceFile")
+    assert source.attrib["name"] == "first.imzML"
+    assert source.attrib["location"] == tmp_path.as_uri()
+    assert ("uuid", reader.runs["uuid"].item()) in user_params(path)
+    assert ("pixels of the sources", "2") in user_params(path)
+
+
+def test_mixed_polarity_and_type(tmp_path):
+    first = tmp_path / "first.imzML"
+    kinds = [("profile", "positive"), ("centroid", "negative"), ("profile", None)]
+    with ImzMLWriter(first, pixel_size=1) as writer:
+        for x, (kind, sign) in enumerate(kinds, start=1):
+            writer.add_chunk(
+                [100.0], [x], [(x, 1)], [0, 1], spectrum_type=kind, polarity=[sign]
+            )
+    reader = read(first)
+    assert reader.pixels["polarity"].tolist() == ["positive", "negative", None]
+    order = [2, 1, 0]
+    found = read(write_imzml(reader[order], tmp_path / "second.imzML"))
+    for name in ("polarity", "spectrum_type"):
+        assert found.pixels[name].tolist() == reader.pixels[name].tolist()[::-1]
+
+
+def test_unknown_polarity_is_refused(tmp_path):
+    with (
+        pytest.raises(ValueError, match="polarity must be one of"),
+        ImzMLWriter(tmp_path / "a.imzML") as writer,
+    ):
+        writer.add_chunk([1.0], [1], [(1, 1)], [0, 1], polarity=["+"])
+
+
+def test_control_characters_do_not_break_the_xml(tmp_path):
+    path = tmp_path / "a.imzML"
+    with ImzMLWriter(path, instrument="a\x00b\ud800c", notes={"\x01": "\n<"}) as writer:
+        writer.add([1.0], [1], (1, 1))
+    assert read(path).runs["instrument"].item() == "a�b�c"
+    assert user_params(path) == [("�", "\n<")]
+
+
+def test_ion_mobility(tmp_path):
+    mobility = np.array([0.9, 0.7, 1.1, 0.8, 0.6])
+    first, second = tmp_path / "first.imzML", tmp_path / "second.imzML"
+    name = "raw inverse reduced ion mobility"
+    with ImzMLWriter(first, pixel_size=1, mobility=name) as writer:
+        writer.add_chunk(
+            [1.0, 2, 3, 1, 2],
+            [1, 2, 3, 4, 5],
+            [(1, 1), (2, 1), (3, 1)],
+            [0, 3, 3, 5],
+            mobility=mobility,
+        )
+    write_imzml(ImzMLReader(first, mobility="keep"), second)
+    for path in (first, second):
+        reader = ImzMLReader(path, mobility="keep")
+        assert reader.runs["mobility"].item() == name
+        (chunk,) = reader.iter_chunks()
+        assert np.array_equal(chunk.mobility, mobility)
+        assert chunk.intensity.tolist() == [1, 2, 3, 4, 5]
+        assert chunk.mz.tolist() == [1, 2, 3, 1, 2]
+    assert "MS:1003008" in second.read_text()
+
+
+def test_ion_mobility_for_all_or_none(tmp_path):
+    with ImzMLWriter(tmp_path / "a.imzML") as writer:
+        writer.add([1.0], [1], (1, 1))
+        with pytest.raises(ValueError, match="for all or for none"):
+            writer.add_chunk([1.0], [1], [(2, 1)], [0, 1], mobility=[0.5])
+
+
+def test_ion_mobility_needs_a_fitting_name(tmp_path):
+    with pytest.raises(ValueError, match="mobility must name"):
+        ImzMLWriter(tmp_path / "a.imzML", mobility="charge")
+
+
+# Studies --------------------------------------------------------------------------
+
+
+def test_runs_become_planes(tmp_path):
+    study = concatenate(
+        [ragged(run="b", pixel_size=20), shared(run="a", pixel_size=20)]
+    )
+    path = write_imzml(study[::-1], tmp_path / "a.imzML")
+    found = read(path)
+    assert found.runs["pixel_size_x"].item() == 20
+    assert found.coordinates[:, 2].tolist() == [1] * 40 + [2] * 40
+    assert np.array_equal(found.coordinates[:, :2], study.coordinates[::-1, :2])
+    for got, want in zip(found, study[::-1], strict=True):
+        assert np.array_equal(got.mz, want.mz)
+        assert np.array_equal(got.intensity, want.intensity)
+    assert {("run at z=1", "a"), ("run at z=2", "b")} <= set(user_params(path))
+
+
+def test_a_run_with_planes_among_others_is_refused(tmp_path):
+    planes = Spectra.from_arrays(np.ones((2, 3)), coordinates=[(1, 1, 1), (1, 1, 2)])
+    study = concatenate([shared(run="flat"), planes])
+    with pytest.raises(ValueError, match=r"run 'run' has 2 planes.*one file per run"):
+        write_imzml(study, tmp_path / "a.imzML")
+    alone = study[study.pixels["run"] == "run"]
+    assert_same(ImzMLReader(write_imzml(alone, tmp_path / "a.imzML")), alone)
+
+
+def test_different_pixel_sizes(tmp_path):
+    study = concatenate(
+        [shared(run="a", pixel_size=20), shared(run="b", pixel_size=50)]
+    )
+    with pytest.warns(ImzMLWarning, match="20 × 20, 50 × 50"):
+        path = write_imzml(study, tmp_path / "a.imzML")
+    assert np.isnan(read(path).runs["pixel_size_x"].item())
+    assert ("pixel size in µm at z=2", "50 x 50") in user_params(path)
+
+
+# Other programs -------------------------------------------------------------------
+
+CASES = {
+    "continuous": lambda: shared(dtype="float64", pixel_size=50),
+    "processed": lambda: ragged(pixel_size=50),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_pyimzml_reads_it(tmp_path, case):
+    from pyimzml.ImzMLParser import ImzMLParser
+
+    spectra = CASES[case]()
+    path = write_imzml(spectra, tmp_path / "a.imzML")
+    with ImzMLParser(str(path)) as parser, warnings.catch_warnings():
+        assert parser.coordinates == [tuple(c) for c in spectra.coordinates.tolist()]
+        assert parser.imzmldict["pixel size x"] == 50
+        for i, want in enumerate(spectra):
+            mz, intensity = parser.getspectrum(i)
+            assert intensity.dtype == want.intensity.dtype
+            assert np.array_equal(mz, want.mz)
+            assert np.array_equal(intensity, want.intensity)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_pyopenms_reads_it(tmp_path, case):
+    pyopenms = pytest.importorskip("pyopenms", reason="another reader of imzML")
+    if not hasattr(pyopenms, "OnDiscImzMLExperiment"):
+        pytest.skip("this pyopenms reads no imzML")
+    spectra = CASES[case]()
+    path = write_imzml(spectra, tmp_path / "a.imzML")
+    experiment = pyopenms.OnDiscImzMLExperiment()
+    experiment.open(str(path))
+    assert experiment.getNrSpectra() == len(spectra)
+    for i, want in enumerate(spectra):
+        x, y = spectra.coordinates[i, :2].tolist()
+        for found in (experiment.getSpectrum(i), experiment.getSpectrumAtCoord(x, y)):
+            mz, intensity = found.get_peaks()
+            assert np.array_equal(mz, want.mz)
+            # It holds intensities as float32, whatever the file does.
+            assert np.array_equal(intensity, want.intensity.astype(np.float32))
+
+
+def test_m2aia_reads_it(tmp_path):
+    pytest.importorskip("m2aia", reason="another reader of imzML")
+    script = """
+    import sys
+    import m2aia
+    import numpy as np
+    for path in sys.argv[1:]:
+        reader = m2aia.ImzMLReader(path)
+        reader.Load()
+        found = {}
+        for i in range(reader.GetNumberOfSpectra()):
+            found[f"mz{i}"], found[f"intensity{i}"] = reader.GetSpectrum(i)
+            found[f"position{i}"] = reader.GetSpectrumPosition(i)
+        np.savez(path + ".npz", **found)
+    """
+    written = {}
+    for case, make in CASES.items():
+        spectra = make()
+        # It ends the process at an empty spectrum.
+        spectra = spectra[[i for i in range(len(spectra)) if spectra[i].mz.size]]
+        written[str(write_imzml(spectra, tmp_path / f"{case}.imzML"))] = spectra
+    # A crash in it must not be one of the tests; it leaves a file where it runs.
+    subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), *written],
+        check=True,
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=120,
+    )
+    for path, spectra in written.items():
+        with np.load(f"{path}.npz") as found:
+            assert len(found) == 3 * len(spectra)
+            for i, want in enumerate(spectra):
+                # It holds values as float32, and counts positions from 0.
+                assert np.array_equal(found[f"mz{i}"], want.mz.astype(np.float32))
+                intensity = want.intensity.astype(np.float32)
+                assert np.array_equal(found[f"intensity{i}"], intensity)
+                position = (spectra.coordinates[i] - 1).tolist()
+                assert found[f"position{i}"].tolist() == position
+
+
+@pytest.fixture(scope="module")
+def schema():
+    """The schema of mzML 1.1, which pyopenms brings along."""
+    etree = pytest.importorskip("lxml.etree", reason="validates XML")
+    pyopenms = pytest.importorskip("pyopenms", reason="brings the schema of mzML")
+    folder = Path(pyopenms.__file__).parent / "share" / "OpenMS" / "SCHEMAS"
+    return etree, etree.XMLSchema(etree.parse(folder / "mzML_1_10.xsd"))
+
+
+def studies():
+    mobile = Spectra.from_arrays(
+        [1.0, 2.0], [1.0, 2.0], indptr=[0, 2], mobility=[0.5, 0.7]
+    )
+    yield shared(pixel_size=50).map(Scale(1.0))
+    yield ragged()
+    yield mobile
+    yield concatenate([ragged(run="a<"), shared(run='"b"')])
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_it_is_valid_by_the_schema(tmp_path, schema, number):
+    etree, validator = schema
+    spectra = list(studies())[number]
+    options = {"compression": "zlib"} if number == 1 else {}
+    path = write_imzml(spectra, tmp_path / "a.imzML", **options)
+    again = read(path, mobility="keep")
+    for name in (path, write_imzml(again, tmp_path / "b.imzML")):
+        validator.assertValid(etree.parse(name))
+        # Identifiers that are referred to exist, which the schema does not demand.
+        root = ElementTree.parse(name).getroot()
+        groups = {e.attrib["id"] for e in root.iter(f"{SPACE}referenceableParamGroup")}
+        refs = root.iter(f"{SPACE}referenceableParamGroupRef")
+        assert {e.attrib["ref"] for e in refs} == groups
+
+
+# Any spectra ----------------------------------------------------------------------
+
+
+@st.composite
+def any_spectra(draw):
+    """Spectra of every size and kind that can be made of arrays."""
+    dtype = np.dtype(draw(st.sampled_from(["float32", "float64"])))
+    width = 8 * dtype.itemsize
+    values = st.floats(allow_nan=False, allow_infinity=False, width=width)
+    masses = st.floats(1e-3, 1e6, allow_subnormal=False)
+    n = draw(st.integers(1, 6))
+    options = {"pixel_size": 7.5, "profile": draw(st.booleans())}
+    cells = st.tuples(*[st.integers(-3, 9)] * 3)
+    position = draw(st.lists(cells, min_size=n, max_size=n, unique=True))
+    if draw(st.booleans()):
+        mz = sorted(draw(st.sets(masses, min_size=1, max_size=9)))
+        intensity = draw(hnp.arrays(dtype, (n, len(mz)), elements=values))
+        return Spectra.from_arrays(intensity, mz, position, **options)
+    lengths = draw(st.lists(st.integers(0, 5), min_size=n, max_size=n))
+    parts = [sorted(draw(st.sets(masses, min_size=k, max_size=k))) for k in lengths]
+    mz = np.array([value for part in parts for value in part], np.float64)
+    intensity = draw(hnp.arrays(dtype, mz.size, elements=values))
+    if draw(st.booleans()):
+        options["mobility"] = draw(
+            hnp.arrays(np.float64, mz.size, elements=st.floats(0, 2))
+        )
+    indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return Spectra.from_arrays(intensity, mz, position, indptr=indptr, **options)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    spectra=any_spectra(),
+    compression=st.sampled_from([None, "zlib"]),
+    own_axes=st.booleans(),
+)
+def test_any_spectra_are_read_back(spectra, compression, own_axes):
+    with tempfile.TemporaryDirectory() as folder:
+        mode = "processed" if own_axes else None
+        path = write_imzml(
+            spectra, f"{folder}/a.imzML", mode=mode, compression=compression
+        )
+        found = read(path, mobility="keep", checksum=True)
+        assert_same(found, spectra)
+        assert found.profile == spectra.profile
+        wanted = [chunk.mobility for chunk in spectra.iter_chunks()]
+        got = [chunk.mobility for chunk in found.iter_chunks()]
+        if wanted[0] is not None and np.concatenate(wanted).size:
+            assert np.array_equal(np.concatenate(got), np.concatenate(wanted))
+
+
+# Files ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, MemoryError])
+@pytest.mark.parametrize("make", [shared, ragged])
+def test_interrupted(tmp_path, make, error):
+    path = tmp_path / "a.imzML"
+    write_imzml(make(), path)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    with pytest.raises(error):
+        write_imzml(make(seed=1).map(Fail(error)), path, overwrite=True)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("failing", [1, 2, 3])
+def test_renaming_fails(tmp_path, monkeypatch, failing):
+    from imsminer.io import _writer_files as module
+
+    path = tmp_path / "a.imzML"
+    write_imzml(shared(), path)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    replace, calls = module.os.replace, []
+
+    def fail(*names):
+        calls.append(names)
+        if len(calls) == failing:
+            message = "no"
+            raise PermissionError(message)
+        replace(*names)
+
+    monkeypatch.setattr(module.os, "replace", fail)
+    with pytest.raises(PermissionError):
+        write_imzml(shared(seed=1), path, overwrite=True)
+    assert len(calls) >= failing
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /dev/full")
+def test_full_disk(tmp_path, monkeypatch):
+    from imsminer.io import _ibd_writer as module
+
+    def full(path, *_, **__):
+        path.touch()
+        return open("/dev/full", "wb", buffering=0)
+
+    monkeypatch.setattr(module, "open", full, raising=False)
+    with pytest.raises(OSError, match="No space left"):
+        write_imzml(shared(), tmp_path / "a.imzML")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_existing_files(tmp_path):
+    path = write_imzml(shared(), tmp_path / "a.imzML")
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        write_imzml(ragged(), path)
+    write_imzml(ragged(), path, overwrite=True)
+    assert_same(read(path), ragged())
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.ibd", "a.imzML"]
+
+
+def test_its_own_input_is_never_overwritten(tmp_path):
+    path = write_imzml(shared(), tmp_path / "a.imzML")
+    other = tmp_path / "other.bin"
+    path.with_suffix(".ibd").rename(other)
+    (tmp_path / "link.imzML").symlink_to(path)
+    (tmp_path / "far.ibd").symlink_to(other)
+    reader = ImzMLReader(path, ibd=other)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    for name in ("a", "link", "far"):
+        with pytest.raises(FileExistsError, match="read from"):
+            write_imzml(reader[:3], tmp_path / f"{name}.imzML", overwrite=True)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_folders(tmp_path):
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        write_imzml(shared(), tmp_path / "no" / "a.imzML")
+    (tmp_path / "a.imzML").mkdir()
+    with pytest.raises(FileExistsError, match="is a folder"):
+        write_imzml(shared(), tmp_path / "a.imzML", overwrite=True)
+
+
+def test_wrong_input(tmp_path):
+    with pytest.raises(TypeError, match="writes Spectra"):
+        write_imzml(np.ones((2, 3)), tmp_path / "a.imzML")
+    with pytest.raises(ValueError, match="no spectrum to write"):
+        write_imzml(shared()[:0], tmp_path / "a.imzML")
+    with pytest.raises(ValueError, match=r"end in \.imzML"):
+        write_imzml(shared(), tmp_path / "a.mzML")
+
+
+def test_threads_compress_the_same(tmp_path):
+    spectra = ragged(n=101)
+    paths = [
+        write_imzml(spectra, tmp_path / f"{n}.imzML", compression="zlib", n_jobs=n)
+        for n in (None, 3)
+    ]
+    first, second = (p.with_suffix(".ibd").read_bytes()[16:] for p in paths)
+    assert first == second
+    assert_same(read(paths[1]), spectra)
+
+
+def test_arrays_may_change_after_they_were_added(tmp_path):
+    # Larger than what is copied, so that threads look at the array itself.
+    mz, buffer = np.arange(1.0, 500_001), np.zeros((1, 500_000), np.float32)
+    path = tmp_path / "a.imzML"
+    with ImzMLWriter(path, mode="continuous", pixel_size=1) as writer:
+        for value in range(1, 4):
+            buffer[:] = value
+            writer.add_chunk(mz, buffer, [(value, 1)])
+    reader = ImzMLReader(path, checksum=True)
+    assert [set(s.intensity.tolist()) for s in reader] == [{1.0}, {2.0}, {3.0}]
+
+
+def test_memory_is_bounded(tmp_path):
+    tracemalloc = pytest.importorskip("tracemalloc")
+    mz = np.arange(1.0, 10_001)
+    spectra = Spectra.from_arrays(
+        np.broadcast_to(np.float32(1), (4000, mz.size)), mz, identity="ones"
+    )
+    tracemalloc.start()
+    path = write_imzml(spectra.map(Scale(2.0)), tmp_path / "a.imzML")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert path.with_suffix(".ibd").stat().st_size > 160e6
+    assert peak < 80e6
