@@ -60,7 +60,8 @@ def scan_fast(
     """
     header, _, misencoded = parse_xml(path, file, header_only=True)
     plain = (
-        not misencoded
+        header.is_plain
+        and not misencoded
         and not header.has_doctype
         and (header.encoding is None or header.encoding.lower() in _ENCODINGS)
     )

@@ -24,7 +24,8 @@ PIECE = 1 << 18
 class Header:
     """What an imzML file says before its first spectrum.
 
-    Terms are dictionaries from accession to `Term`, groups resolved.
+    Terms are dictionaries from accession to `Term`, groups resolved. The place of the
+    list of spectra is plain where <mzML> and <run> are all that is open there.
     """
 
     encoding: str | None = None
@@ -39,6 +40,7 @@ class Header:
     wrong_names: dict[str, str] = field(default_factory=dict)
     count: str | None = None
     list_start: int = -1
+    is_plain: bool = False
 
 
 class _HeaderDone(Exception):
@@ -103,6 +105,7 @@ class _Parser:
         self._header_only = header_only
         self._raw_groups: dict[str, list[tuple[str, Term | None]]] = {}
         self._stack: list[str] = []
+        self._depth = 0
         self._target: list[tuple[str, Term | None]] | None = None
         self._sections: list[tuple[str, list[tuple[str, Term | None]]]] = []
         self._in_spectrum = False
@@ -179,6 +182,7 @@ class _Parser:
 
     # -- elements --------------------------------------------------------------------
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        self._depth += 1
         name = self._names.get(tag)
         if name is None:
             name = self._names[tag] = tag.rpartition(":")[2]
@@ -217,6 +221,7 @@ class _Parser:
                 self._check_root()
                 header.count = attributes.get("count")
                 header.list_start = self._expat.CurrentByteIndex
+                header.is_plain = self._depth == 3 and self._stack == ["mzML", "run"]
                 self._finish_header()
                 if self._header_only:
                     raise _HeaderDone
@@ -230,6 +235,7 @@ class _Parser:
             self._target = None
 
     def _end(self, tag: str) -> None:
+        self._depth -= 1
         name = self._names[tag]
         if name in ("cvParam", "referenceableParamGroupRef"):
             return

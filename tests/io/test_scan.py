@@ -262,3 +262,20 @@ def test_cut_xml_raises_wherever_it_is_cut(tmp_path, pair):
         for fast in (True, False):
             with pytest.raises(ImzMLError, match=r"run\.imzML.*line \d+.*byte \d+"):
                 scan_imzml(path, fast=fast)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("<fileContent>", "<fileContent><fileContent>"),
+        ("</fileContent>", ""),
+        ("<run ", "<cv><run "),
+        ("<spectrumList", '<cvParam accession="X:1" name="a"><spectrumList'),
+        ("<spectrumList", "<binaryDataArray><spectrumList"),
+    ],
+)
+def test_elements_that_are_never_closed(tmp_path, pair, old, new):
+    path = pair().replace(old, new, 1).save(tmp_path)
+    for fast in (True, False):
+        with pytest.raises(ImzMLError, match="not well-formed"):
+            scan_imzml(path, fast=fast)
