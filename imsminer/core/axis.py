@@ -268,10 +268,10 @@ class MassAxis:
             When the source holds no point.
         """
         source = spectra.source
-        if source.mz is not None:
-            if source.mz.size == 1:
-                return _around(float(source.mz[0]))
-            return cls.from_values(source.mz)
+        if spectra.mz is not None:
+            if spectra.mz.size == 1:
+                return _around(float(spectra.mz[0]))
+            return cls.from_values(spectra.mz)
         low, high = _range(spectra)
         if not (math.isfinite(low) and math.isfinite(high)):
             message = (
@@ -284,8 +284,8 @@ class MassAxis:
         grid = estimate_grid(spectra)
         if grid is not None:
             return grid
-        sample = _grid.sample_spectra(source)
-        if source.profile.any():
+        sample = _grid.sample_spectra(spectra)
+        if spectra.run_profile.any():
             width, power = _grid.fit_spacing([mz for mz, _ in sample])
         else:
             width, power = _grid.fit_scatter(sample)
@@ -445,24 +445,33 @@ def estimate_grid(spectra: "Spectra") -> MassAxis | None:
         The shared axis when there is one, and for profile spectra that store only
         some points of a common grid, the whole grid: a polynomial of degree 1 to 3, in
         the number of the point, of m, √m (time of flight), 1/√m (Orbitrap), 1/m
-        (FT-ICR) or log m. Spectra that all have the same m/z give these. `None` for
-        centroids, and when the points of different pixels lie on no common grid to a
-        fifth of its step.
+        (FT-ICR) or log m. Spectra that all have the same m/z give these. A queued step
+        that moves all spectra alike (`ChunkKernel.transform_axis`) moves the grid, so
+        that samples stay in the middle of their bins. `None` for centroids, and when
+        the points of different pixels lie on no common grid to a fifth of its step.
     """
     source = spectra.source
-    if source.mz is not None:
-        return MassAxis.from_values(source.mz) if source.mz.size > 1 else None
-    if not source.profile.any():
+    if spectra.mz is not None:
+        return MassAxis.from_values(spectra.mz) if spectra.mz.size > 1 else None
+    if not spectra.run_profile.any():
         return None
     low, high = source.mz_range()
-    sample = [mz for mz, _ in _grid.sample_spectra(source)]
+    sample = [mz for mz, _ in _grid.sample_spectra(spectra)]
     wanted = _range(spectra)
     bins = _grid.recover_grid(sample, *wanted)
     if bins is not None:
-        return MassAxis("native", {}, *bins)
+        return MassAxis("native", {}, *(_moved(part, spectra) for part in bins))
     if _grid.is_shared(sample, low, high):
-        return MassAxis.from_values(_extended(sample[0], *wanted))
+        mz = _extended(sample[0], *wanted)
+        return MassAxis.from_values(_moved(mz, spectra))
     return None
+
+
+def _moved(mz: np.ndarray, spectra: "Spectra") -> np.ndarray:
+    """Return m/z as the queued steps move those of all spectra alike."""
+    for kernel in spectra.queue:
+        mz = kernel.transform_axis(mz)
+    return mz
 
 
 def _range(spectra: "Spectra") -> tuple[float, float]:

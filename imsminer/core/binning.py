@@ -15,7 +15,7 @@ from imsminer.core._kernels import (
 from imsminer.core._kernels.binning_numba import Guide, build_guide
 from imsminer.core.axis import MassAxis, estimate_grid
 from imsminer.core.cache import cache
-from imsminer.core.chunk import SpectrumChunk
+from imsminer.core.chunk import ChunkKernel, SpectrumChunk, kernel_fingerprint
 from imsminer.core.spectra import Spectra
 
 __all__ = ["AxisStatistics", "Binner", "sample_cells"]
@@ -25,7 +25,8 @@ def sample_cells(spectra: Spectra) -> MassAxis:
     """Return the axis whose bins are the cells that profile samples stand for.
 
     That is the instrument's native grid where one can be recovered, else an axis with
-    the samples' spacing. Estimated once per source, from at most 10 spectra.
+    the samples' spacing. Estimated once per source, and for each queued step that moves
+    it, from at most 10 spectra.
     """
 
     def compute() -> MassAxis:
@@ -33,7 +34,12 @@ def sample_cells(spectra: Spectra) -> MassAxis:
         return MassAxis.estimate(spectra) if grid is None else grid
 
     moved = any(kernel.moves_mz for kernel in spectra.queue)
-    return cache.get(("cells", spectra.source.identity, moved), compute)
+    steps = tuple(
+        kernel_fingerprint(kernel)
+        for kernel in spectra.queue
+        if type(kernel).transform_axis is not ChunkKernel.transform_axis
+    )
+    return cache.get(("cells", spectra.source.identity, moved, steps), compute)
 
 
 @dataclass(frozen=True)
@@ -145,7 +151,7 @@ class Binner:
         if shared is not None and np.array_equal(shared, axis.centers):
             return cls(shared, None, None, "shared")
         cells, name = None, "points"
-        if spectra.source.profile.any():
+        if spectra.run_profile.any():
             grid = sample_cells(spectra)
             if not np.array_equal(grid.edges, axis.edges):
                 cells, name = grid.edges, grid.fingerprint

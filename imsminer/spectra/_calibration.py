@@ -39,7 +39,9 @@ __all__ = [
 
 #: Peaks stand out by this many times the noise, and by this part of the most prominent
 #: one within the tolerance.
-MIN_SNR, MIN_PART = 5.0, 0.1
+MIN_SNR, MIN_PART = 5.0, 0.02
+#: So many references more than the polynomial needs say whether it helps.
+SPARE = 2
 
 
 def checked_references(given: Any, *, positive: bool) -> np.ndarray:
@@ -302,8 +304,9 @@ def calibrate_runs(
     report = pd.concat(tables, ignore_index=True)
     report.insert(0, "run", report.pop("run"))
     runs = pd.DataFrame.from_dict(rows, orient="index").rename_axis("run")
-    gets_better = ~(runs["loo"] >= runs["before"]) & (runs["n_used"] > degree)
-    applied = (runs["n_used"] > degree) & (gets_better | (not guard))
+    judged = runs["n_used"] > degree + SPARE
+    harm = judged & (runs["loo"] > runs["before"])
+    applied = (runs["n_used"] > degree) & ~(harm & guard)
     runs["calibrated"] = applied
     unit = "ppm" if ppm else "points"
     report = report.rename(columns={c: f"{c}_{unit}" for c in ERRORS})
@@ -362,7 +365,10 @@ def _summary(table: pd.DataFrame) -> dict[str, Any]:
         "n_found": int((table["height"] > 0).sum()),
         "n_used": len(used),
     }
-    row |= {name: float(used[name].abs().median()) for name in ERRORS}
-    for name in ("before", "loo"):
-        row[f"{name}_p90"] = float(used[name].abs().quantile(0.9))
+    for name in ERRORS:
+        sizes = used[name].abs().dropna().to_numpy()
+        row[name] = float(np.median(sizes)) if sizes.size else np.nan
+        if name != "after":
+            high = float(np.quantile(sizes, 0.9)) if sizes.size else np.nan
+            row[f"{name}_p90"] = high
     return row

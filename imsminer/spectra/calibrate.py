@@ -98,7 +98,8 @@ class MassCalibrator(SameColumns, SpectraTransformer):
     Warns
     -----
     UserWarning
-        When calibration would make a run worse: it is left alone. For arrays, also when
+        When calibration would make a run worse, which takes two references more than
+        its polynomial to tell: it is left alone. For arrays, also when
         too few references are found.
 
     Notes
@@ -246,7 +247,7 @@ class MassCalibrator(SameColumns, SpectraTransformer):
             if not self._kernel.model.applied.any():
                 return X
             kernel = self._kernel
-            if X.mz is not None and not kernel.pixels and len(X.runs) == 1:
+            if not kernel.pixels and len(X.runs) == 1:
                 kernel = kernel.for_axis(str(X.runs.index[0]))
             moved = X.map(kernel)
             if X.peaks is None:
@@ -357,7 +358,7 @@ class MassCalibrator(SameColumns, SpectraTransformer):
         unit = "ppm" if self._ppm else "points"
         for name, row in self.runs_.iterrows():
             before, loo = row[f"before_{unit}"], row[f"loo_{unit}"]
-            if self.guard and loo > (1 + HARM) * before:
+            if not row["calibrated"] and loo > (1 + HARM) * before:
                 message = (
                     f"MassCalibrator: run {name!r} is left as it is, because "
                     f"calibration would raise its median error at left-out "
