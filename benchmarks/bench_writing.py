@@ -2,16 +2,19 @@
 
 Run ``python benchmarks/bench_writing.py``; each line gives the medians of interleaved
 runs in one process, into the page cache, both with their checksum and their XML, and
-the ratio beside the target. Before each run the file of the one before is removed.
+the ratio beside the target. Files are removed between the runs, which is not timed.
+Seconds of the processor, over all threads, tell how busy the machine was otherwise:
+where a run takes about as many as seconds, it had no second core to itself.
 """
 
 import argparse
+import statistics
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from _timing import interleave
 from pyimzml.ImzMLWriter import ImzMLWriter as Rival
 
 from imsminer import Spectra
@@ -70,22 +73,37 @@ def rivals(
     ]
 
     def pyimzml() -> None:
-        remove(folder)
         with Rival(str(folder / "a.imzML"), mode=mode) as writer:
             for mz, intensity, position in rows:
                 writer.addSpectrum(mz, intensity, position)
 
     def imsminer() -> None:
-        remove(folder)
         write_imzml(spectra, folder / "a.imzML")
 
     return {"pyimzML": pyimzml, "imsminer": imsminer}
 
 
-def remove(folder: Path) -> None:
-    """Remove the pair that was written before."""
-    for name in ("a.imzML", "a.ibd"):
-        (folder / name).unlink(missing_ok=True)
+def interleave(
+    functions: dict[str, Callable[[], object]], folder: Path, repeats: int
+) -> dict[str, tuple[float, float]]:
+    """Return the median seconds of each, and those of the processor."""
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in functions}
+    for repeat in range(repeats + 1):
+        for name, function in functions.items():
+            start, busy = time.perf_counter(), time.process_time()
+            function()
+            passed = time.perf_counter() - start, time.process_time() - busy
+            for ending in ("imzML", "ibd"):
+                (folder / f"a.{ending}").unlink()
+            if repeat:  # The first is the warm-up.
+                taken[name].append(passed)
+    return {
+        name: (
+            statistics.median(seconds for seconds, _ in values),
+            statistics.median(busy for _, busy in values),
+        )
+        for name, values in taken.items()
+    }
 
 
 def main() -> None:
@@ -100,18 +118,18 @@ def main() -> None:
         for title, make in (("continuous", continuous), ("processed", processed)):
             spectra, axis = make(size)
             functions = rivals(spectra, axis, Path(name))
-            seconds = interleave(functions, options.repeats)
-            ratio = seconds["pyimzML"] / seconds["imsminer"]
+            found = interleave(functions, Path(name), options.repeats)
+            ratio = found["pyimzML"][0] / found["imsminer"][0]
             speeds = ", ".join(
-                f"{k} {v:.2f} s ({size / v / 1e6:,.0f} MB/s)"
-                for k, v in seconds.items()
+                f"{k} {wall:.2f} s ({size / wall / 1e6:,.0f} MB/s, processor "
+                f"{busy:.2f} s)"
+                for k, (wall, busy) in found.items()
             )
             print(
                 f"{title}, {options.gb:g} GB: {speeds}: {ratio:.1f} × "
                 f"(target {TARGET:g} ×)",
                 flush=True,
             )
-            remove(Path(name))
 
 
 if __name__ == "__main__":

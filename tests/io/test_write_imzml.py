@@ -1,12 +1,6 @@
 """Spectra are written with what is known of them, and read back identically."""
 
-import subprocess
-import sys
 import tempfile
-import textwrap
-import warnings
-from dataclasses import dataclass
-from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -17,74 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from imsminer import ImzMLReader, Spectra, concatenate
-from imsminer.core.chunk import ChunkKernel
 from imsminer.exceptions import ImzMLWarning
 from imsminer.io.writer import ImzMLWriter, write_imzml
-
-SPACE = "{http://psi.hupo.org/ms/mzml}"
-
-
-@dataclass(frozen=True)
-class Scale(ChunkKernel):
-    """Multiply intensities and shift m/z."""
-
-    factor: float
-    table: np.ndarray | None = None
-
-    def __call__(self, chunk):
-        return chunk.replace(
-            intensity=chunk.intensity * np.float32(self.factor), mz=chunk.mz + 1
-        )
-
-    def transform_axis(self, mz):
-        return mz + 1
-
-
-@dataclass(frozen=True)
-class Fail(ChunkKernel):
-    """Stop at the last rows, as Ctrl-C or a full disk would."""
-
-    error: type[BaseException]
-
-    def __call__(self, chunk):
-        if chunk.rows[-1] >= 30:
-            raise self.error
-        return chunk
-
-
-def shared(n=40, n_mz=25, dtype="float32", seed=0, **options):
-    rng = np.random.default_rng(seed)
-    intensity = rng.random((n, n_mz)).astype(dtype)
-    position = np.column_stack([np.arange(n) % 8, np.arange(n) // 8]) + 1
-    mz = np.cumsum(rng.uniform(0.1, 2, n_mz)) + 100
-    return Spectra.from_arrays(intensity, mz, position, **options)
-
-
-def ragged(n=40, dtype="float32", seed=0, **options):
-    rng = np.random.default_rng(seed)
-    lengths = rng.integers(1, 30, n)
-    lengths[[0, n // 2]] = 0
-    indptr = np.concatenate([[0], np.cumsum(lengths)])
-    mz = np.concatenate([np.sort(rng.uniform(100, 900, k)) for k in lengths])
-    intensity = rng.normal(size=mz.size).astype(dtype)
-    position = np.column_stack([np.arange(n) % 8, np.arange(n) // 8]) + 1
-    return Spectra.from_arrays(intensity, mz, position, indptr=indptr, **options)
-
-
-def read(path, **options):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ImzMLWarning)
-        return ImzMLReader(path, **options)
-
-
-def assert_same(found, expected, mz_dtype="float64"):
-    """Every value, position and type is what it was."""
-    assert len(found) == len(expected)
-    assert np.array_equal(found.coordinates, expected.coordinates)
-    for got, want in zip(found, expected, strict=True):
-        assert got.intensity.dtype == want.intensity.dtype
-        assert np.array_equal(got.intensity, want.intensity)
-        assert np.array_equal(got.mz, want.mz.astype(mz_dtype))
+from tests.io.written import SPACE, Scale, assert_same, ragged, read, shared
 
 
 def user_params(path):
@@ -325,125 +254,6 @@ def test_different_pixel_sizes(tmp_path):
     assert ("pixel size in µm at z=2", "50 x 50") in user_params(path)
 
 
-# Other programs -------------------------------------------------------------------
-
-CASES = {
-    "continuous": lambda: shared(dtype="float64", pixel_size=50),
-    "processed": lambda: ragged(pixel_size=50),
-}
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_pyimzml_reads_it(tmp_path, case):
-    from pyimzml.ImzMLParser import ImzMLParser
-
-    spectra = CASES[case]()
-    path = write_imzml(spectra, tmp_path / "a.imzML")
-    with ImzMLParser(str(path)) as parser, warnings.catch_warnings():
-        assert parser.coordinates == [tuple(c) for c in spectra.coordinates.tolist()]
-        assert parser.imzmldict["pixel size x"] == 50
-        for i, want in enumerate(spectra):
-            mz, intensity = parser.getspectrum(i)
-            assert intensity.dtype == want.intensity.dtype
-            assert np.array_equal(mz, want.mz)
-            assert np.array_equal(intensity, want.intensity)
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_pyopenms_reads_it(tmp_path, case):
-    pyopenms = pytest.importorskip("pyopenms", reason="another reader of imzML")
-    if not hasattr(pyopenms, "OnDiscImzMLExperiment"):
-        pytest.skip("this pyopenms reads no imzML")
-    spectra = CASES[case]()
-    path = write_imzml(spectra, tmp_path / "a.imzML")
-    experiment = pyopenms.OnDiscImzMLExperiment()
-    experiment.open(str(path))
-    assert experiment.getNrSpectra() == len(spectra)
-    for i, want in enumerate(spectra):
-        x, y = spectra.coordinates[i, :2].tolist()
-        for found in (experiment.getSpectrum(i), experiment.getSpectrumAtCoord(x, y)):
-            mz, intensity = found.get_peaks()
-            assert np.array_equal(mz, want.mz)
-            # It holds intensities as float32, whatever the file does.
-            assert np.array_equal(intensity, want.intensity.astype(np.float32))
-
-
-def test_m2aia_reads_it(tmp_path):
-    pytest.importorskip("m2aia", reason="another reader of imzML")
-    script = """
-    import sys
-    import m2aia
-    import numpy as np
-    for path in sys.argv[1:]:
-        reader = m2aia.ImzMLReader(path)
-        reader.Load()
-        found = {}
-        for i in range(reader.GetNumberOfSpectra()):
-            found[f"mz{i}"], found[f"intensity{i}"] = reader.GetSpectrum(i)
-            found[f"position{i}"] = reader.GetSpectrumPosition(i)
-        np.savez(path + ".npz", **found)
-    """
-    written = {}
-    for case, make in CASES.items():
-        spectra = make()
-        # It ends the process at an empty spectrum.
-        spectra = spectra[[i for i in range(len(spectra)) if spectra[i].mz.size]]
-        written[str(write_imzml(spectra, tmp_path / f"{case}.imzML"))] = spectra
-    # A crash in it must not be one of the tests; it leaves a file where it runs.
-    subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script), *written],
-        check=True,
-        cwd=tmp_path,
-        capture_output=True,
-        timeout=120,
-    )
-    for path, spectra in written.items():
-        with np.load(f"{path}.npz") as found:
-            assert len(found) == 3 * len(spectra)
-            for i, want in enumerate(spectra):
-                # It holds values as float32, and counts positions from 0.
-                assert np.array_equal(found[f"mz{i}"], want.mz.astype(np.float32))
-                intensity = want.intensity.astype(np.float32)
-                assert np.array_equal(found[f"intensity{i}"], intensity)
-                position = (spectra.coordinates[i] - 1).tolist()
-                assert found[f"position{i}"].tolist() == position
-
-
-@pytest.fixture(scope="module")
-def schema():
-    """The schema of mzML 1.1, which pyopenms brings along."""
-    etree = pytest.importorskip("lxml.etree", reason="validates XML")
-    pyopenms = pytest.importorskip("pyopenms", reason="brings the schema of mzML")
-    folder = Path(pyopenms.__file__).parent / "share" / "OpenMS" / "SCHEMAS"
-    return etree, etree.XMLSchema(etree.parse(folder / "mzML_1_10.xsd"))
-
-
-def studies():
-    mobile = Spectra.from_arrays(
-        [1.0, 2.0], [1.0, 2.0], indptr=[0, 2], mobility=[0.5, 0.7]
-    )
-    yield shared(pixel_size=50).map(Scale(1.0))
-    yield ragged()
-    yield mobile
-    yield concatenate([ragged(run="a<"), shared(run='"b"')])
-
-
-@pytest.mark.parametrize("number", range(4))
-def test_it_is_valid_by_the_schema(tmp_path, schema, number):
-    etree, validator = schema
-    spectra = list(studies())[number]
-    options = {"compression": "zlib"} if number == 1 else {}
-    path = write_imzml(spectra, tmp_path / "a.imzML", **options)
-    again = read(path, mobility="keep")
-    for name in (path, write_imzml(again, tmp_path / "b.imzML")):
-        validator.assertValid(etree.parse(name))
-        # Identifiers that are referred to exist, which the schema does not demand.
-        root = ElementTree.parse(name).getroot()
-        groups = {e.attrib["id"] for e in root.iter(f"{SPACE}referenceableParamGroup")}
-        refs = root.iter(f"{SPACE}referenceableParamGroupRef")
-        assert {e.attrib["ref"] for e in refs} == groups
-
-
 # Any spectra ----------------------------------------------------------------------
 
 
@@ -495,86 +305,7 @@ def test_any_spectra_are_read_back(spectra, compression, own_axes):
             assert np.array_equal(np.concatenate(got), np.concatenate(wanted))
 
 
-# Files ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, MemoryError])
-@pytest.mark.parametrize("make", [shared, ragged])
-def test_interrupted(tmp_path, make, error):
-    path = tmp_path / "a.imzML"
-    write_imzml(make(), path)
-    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
-    with pytest.raises(error):
-        write_imzml(make(seed=1).map(Fail(error)), path, overwrite=True)
-    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
-
-
-@pytest.mark.parametrize("failing", [1, 2, 3])
-def test_renaming_fails(tmp_path, monkeypatch, failing):
-    from imsminer.io import _writer_files as module
-
-    path = tmp_path / "a.imzML"
-    write_imzml(shared(), path)
-    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
-    replace, calls = module.os.replace, []
-
-    def fail(*names):
-        calls.append(names)
-        if len(calls) == failing:
-            message = "no"
-            raise PermissionError(message)
-        replace(*names)
-
-    monkeypatch.setattr(module.os, "replace", fail)
-    with pytest.raises(PermissionError):
-        write_imzml(shared(seed=1), path, overwrite=True)
-    assert len(calls) >= failing
-    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /dev/full")
-def test_full_disk(tmp_path, monkeypatch):
-    from imsminer.io import _ibd_writer as module
-
-    def full(path, *_, **__):
-        path.touch()
-        return open("/dev/full", "wb", buffering=0)
-
-    monkeypatch.setattr(module, "open", full, raising=False)
-    with pytest.raises(OSError, match="No space left"):
-        write_imzml(shared(), tmp_path / "a.imzML")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_existing_files(tmp_path):
-    path = write_imzml(shared(), tmp_path / "a.imzML")
-    with pytest.raises(FileExistsError, match="overwrite=True"):
-        write_imzml(ragged(), path)
-    write_imzml(ragged(), path, overwrite=True)
-    assert_same(read(path), ragged())
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.ibd", "a.imzML"]
-
-
-def test_its_own_input_is_never_overwritten(tmp_path):
-    path = write_imzml(shared(), tmp_path / "a.imzML")
-    other = tmp_path / "other.bin"
-    path.with_suffix(".ibd").rename(other)
-    (tmp_path / "link.imzML").symlink_to(path)
-    (tmp_path / "far.ibd").symlink_to(other)
-    reader = ImzMLReader(path, ibd=other)
-    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
-    for name in ("a", "link", "far"):
-        with pytest.raises(FileExistsError, match="read from"):
-            write_imzml(reader[:3], tmp_path / f"{name}.imzML", overwrite=True)
-    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
-
-
-def test_folders(tmp_path):
-    with pytest.raises(FileNotFoundError, match="does not exist"):
-        write_imzml(shared(), tmp_path / "no" / "a.imzML")
-    (tmp_path / "a.imzML").mkdir()
-    with pytest.raises(FileExistsError, match="is a folder"):
-        write_imzml(shared(), tmp_path / "a.imzML", overwrite=True)
+# Limits ---------------------------------------------------------------------------
 
 
 def test_wrong_input(tmp_path):
