@@ -69,8 +69,11 @@ def test_csv_reads_back_bit_for_bit(study, tmp_path, request, groups):
         request.getfixturevalue("small_groups")
     path = tmp_path / "a.csv"
     write_features(study.features, path, **study.extras)
-    kinds = dict.fromkeys(study.features.columns, np.float32)
-    table = pd.read_csv(path, dtype=kinds, float_precision="round_trip")
+    # As text, since not every version of pandas reads the nearest number.
+    kinds = dict.fromkeys([*study.features.columns, "weight"], str)
+    table = pd.read_csv(path, dtype=kinds)
+    table = table.astype(dict.fromkeys(study.features.columns, np.float32))
+    table["weight"] = table["weight"].map(float)
     assert list(table.columns) == [*study.pixels.columns, *study.features.columns]
     assert same_bits(table[study.features.columns].to_numpy(), study.values)
     assert table["weight"].tolist() == study.pixels["weight"].tolist()
@@ -102,8 +105,8 @@ def test_float32_of_every_size_survive_csv(tmp_path):
     values[~np.isfinite(values)] = 1
     pixels = pd.DataFrame({"run": "a", "x": range(5000), "y": 1, "z": 1})
     write_features(values, tmp_path / "a.csv", pixels=pixels)
-    table = pd.read_csv(tmp_path / "a.csv", float_precision="round_trip")
-    assert same_bits(table.iloc[:, 4:].to_numpy().astype(np.float32), values)
+    table = pd.read_csv(tmp_path / "a.csv", dtype=str)
+    assert same_bits(table.iloc[:, 4:].astype(np.float32).to_numpy(), values)
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
