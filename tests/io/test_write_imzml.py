@@ -305,6 +305,24 @@ def test_any_spectra_are_read_back(spectra, compression, own_axes):
             assert np.array_equal(np.concatenate(got), np.concatenate(wanted))
 
 
+@pytest.mark.shared
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_odd_files_are_written_and_read_back(tmp_path, shared_data, compression):
+    files = sorted((shared_data / "conformance").glob("*.[iI]*[zZ][mM][lL]"))
+    assert len(files) >= 15
+    names = ["polarity", "spectrum_type", "pixel_size_x", "pixel_size_y", "instrument"]
+    for number, file in enumerate(files):
+        spectra = read(file, on_error="skip")
+        path = tmp_path / f"{number}.imzML"
+        write_imzml(spectra, path, compression=compression)
+        found = read(path, checksum=True)
+        assert_same(found, spectra)
+        pd.testing.assert_frame_equal(
+            found.runs[names].reset_index(drop=True),
+            spectra.runs[names].reset_index(drop=True),
+        )
+
+
 # Limits ---------------------------------------------------------------------------
 
 
