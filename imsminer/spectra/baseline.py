@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numbers
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,14 +11,24 @@ from sklearn.utils.validation import check_is_fitted
 from imsminer._array import (
     array_namespace,
     check_same_namespace,
-    device_of,
-    is_numpy_array,
+    to_numpy,
 )
 from imsminer._sklearn_compat import Interval, StrOptions
 from imsminer.core.binning import sample_cells
-from imsminer.core.chunk import ChunkKernel, SpectrumChunk
+from imsminer.core.engine import axis_statistics
 from imsminer.core.estimator import SpectraTransformer
 from imsminer.core.spectra import Spectra
+from imsminer.spectra._baseline import (
+    METHODS,
+    PREFIX,
+    WHY,
+    Method,
+    SubtractBaseline,
+    SubtractCurve,
+    SubtractSnip,
+    external_names,
+    subtract_curve,
+)
 from imsminer.spectra._frames import (
     SameColumns,
     check_values,
@@ -27,139 +36,67 @@ from imsminer.spectra._frames import (
     frame_like,
     map_blocks,
 )
-from imsminer.spectra._kernels import snip_numba, snip_xp
+from imsminer.spectra._gridded import SampleGrid, Width, require_profile, spacing_of
 
-__all__ = ["BaselineSubtractor", "SubtractSnip"]
-
-#: The spacing of the samples is smooth in m/z: this many values describe it.
-N_KNOTS = 1024
-
-
-@dataclass(frozen=True)
-class SubtractSnip(ChunkKernel):
-    """Subtract the SNIP baseline of each spectrum.
-
-    Attributes
-    ----------
-    half_window : float
-        In points or ppm.
-    unit : {"points", "ppm"}
-        Of `half_window`.
-    knots, steps : ndarray of float64 or None
-        Spacing of the samples' grid at some m/z; `None` where all spectra are dense.
-    low, high : float
-        Range of the grid.
-    """
-
-    half_window: float
-    unit: str = "points"
-    knots: np.ndarray | None = None
-    steps: np.ndarray | None = None
-    low: float = np.nan
-    high: float = np.nan
-
-    def __call__(self, chunk: SpectrumChunk) -> SpectrumChunk:
-        if not chunk.profile:
-            raise ValueError(_centroided([chunk.run]))
-        if chunk.indptr is None:
-            mz = np.asarray(chunk.mz)
-            return chunk.replace(
-                intensity=subtract_rows(chunk.intensity, self._reach(mz, _spacing(mz)))
-            )
-        if is_numpy_array(chunk.intensity):
-            return chunk.replace(intensity=self._points(chunk))
-        xp = array_namespace(chunk.intensity)
-        device = device_of(chunk.intensity)
-        knots = xp.asarray(self.knots, device=device)
-        steps = xp.asarray(self.steps, device=device)
-        spacing = snip_xp.interpolate(chunk.mz, knots, steps)
-        result = snip_xp.snip_points(
-            chunk.intensity,
-            chunk.indptr,
-            chunk.mz,
-            knots,
-            steps,
-            self.low,
-            self.high,
-            self._reach(chunk.mz, spacing),
-        )
-        return chunk.replace(intensity=result)
-
-    def _points(self, chunk: SpectrumChunk) -> np.ndarray:
-        mz, intensity, indptr = chunk.mz, chunk.intensity, chunk.indptr
-        result = np.empty_like(intensity)
-        if mz.size == 0:
-            return result
-        reach = self._reach(mz, np.interp(mz, self.knots, self.steps))
-        position = np.empty(mz.size, np.int64)
-        length = np.empty(chunk.n_spectra, np.int64)
-        # A gap wider than every window is as good as any: nothing sees across it.
-        limit = int(reach.max()) + 1
-        grid = (self.knots, self.steps, self.low, self.high, limit)
-        snip_numba.grid_positions(mz, indptr, *grid, position, length)
-        snip_numba.snip_points(intensity, indptr, position, length, reach, result)
-        return result
-
-    def _reach(self, mz: Any, spacing: Any) -> Any:
-        """Return the half window at each point, in points of the grid."""
-        xp = array_namespace(mz)
-        if self.unit == "points":
-            width = int(self.half_window)
-            return xp.full(mz.shape, width, dtype=xp.int64, device=device_of(mz))
-        reach = xp.round(mz * self.half_window * 1e-6 / spacing)
-        return xp.astype(xp.clip(reach, 1.0, 1e6), xp.int64)
-
-
-def subtract_rows(X: Any, reach: np.ndarray) -> Any:
-    """Return the rows of `X` minus their SNIP baselines, in its namespace."""
-    if is_numpy_array(X):
-        result = np.empty(X.shape, X.dtype)
-        snip_numba.snip_rows(X, reach, result)
-        return result
-    xp = array_namespace(X)
-    return snip_xp.snip_rows(X, xp.asarray(reach, device=device_of(X)))
-
-
-def _spacing(mz: np.ndarray) -> np.ndarray:
-    return np.gradient(mz) if mz.size > 1 else np.ones(mz.size)
-
-
-def _centroided(runs: list[str]) -> str:
-    named = ", ".join(repr(run) for run in runs[:5])
-    more = f" and {len(runs) - 5} more" if len(runs) > 5 else ""
-    return (
-        f"BaselineSubtractor: centroid spectra in {named}{more}. A baseline is what "
-        "lies between the peaks of a profile, and centroiding has already removed "
-        "that. Leave this step out. If the file is wrong about itself and holds "
-        "profiles, build the Spectra with profile=True."
-    )
+__all__ = ["BaselineSubtractor"]
 
 
 class BaselineSubtractor(SameColumns, SpectraTransformer):
     r"""Subtract the baseline of each profile spectrum.
 
-    SNIP compresses intensities by :math:`v = \log(\log(\sqrt{y + 1} + 1) + 1)` and
-    replaces, for p = m, m − 1, …, 1, each v by the smaller of itself and
-    :math:`(v_{i-p} + v_{i+p}) / 2`: peaks narrower than the window of 2m + 1 points are
-    clipped off. What is left, expanded again, is the baseline. The result is never
-    negative. `fit` learns nothing and makes no pass; `transform` queues the step.
+    The result is on the same axis and never negative. `fit` learns nothing and makes no
+    pass, unless ``reference="mean"``: then it finds one curve in one pass. `transform`
+    queues the step.
 
     Parameters
     ----------
-    method : {"snip"}, default="snip"
-        How the baseline is found.
+    method : str, default="snip"
+        How the baseline is found; formulas are in the user guide.
+
+        - ``"snip"``: peaks narrower than the window are clipped, in compressed
+          intensities.
+        - ``"tophat"``: the opening, the moving maximum of the moving minimum.
+        - ``"median"``: the running median.
+        - ``"local_minima"``: straight lines between the lowest points of windows.
+        - ``"polynomial"``: a polynomial of m/z through the low points.
+        - ``"noise"``: `factor` times the noise of the spectrum, at every m/z.
+        - ``"pybaselines:<name>"``: a method of the package pybaselines, such as
+          ``"pybaselines:arpls"``; the extra ``baselines`` brings it.
     half_window : float, default=40
-        Half window m: at least the width of a peak at its base. A whole number for
-        points.
+        Half of the window of the first four methods: at least the width of a peak at
+        its base. A whole number for points.
     unit : {"points", "ppm"}, default="points"
         Of `half_window`. Points are samples of the profile; ppm follow the m/z axis,
         and need Spectra.
+    degree : int, default=2
+        Of the polynomial.
+    factor : float, default=3
+        Of ``"noise"``: how many times the noise is subtracted. Of ``"polynomial"``:
+        points this many standard deviations above the fit are not low.
+    level : {"middle", "lower"}, default="middle"
+        The baselines of ``"snip"``, ``"tophat"`` and ``"local_minima"`` run along the
+        lower edge of the noise, 2 to 3 standard deviations below its middle.
+        ``"lower"`` leaves them there, so that averages over pixels keep the faintest
+        ions in proportion; ``"middle"`` lifts them to the middle of the noise, so that
+        no offset is left under the peaks.
+    scale : {"lls", "linear"}, default="lls"
+        Intensities that ``"snip"`` clips: log-log-square-root, or as they are.
+    reference : {"mean"} or None, default=None
+        `None` finds a baseline for each spectrum. ``"mean"`` finds that of the mean
+        spectrum in `fit`, and subtracts it from all.
+    options : dict, default=None
+        Keywords for a method of pybaselines.
     n_jobs : int, default=None
-        Blocks of pixels of an array at a time, as in joblib. Passes over Spectra take
-        theirs from the step that makes them.
+        Blocks of pixels at a time, as in joblib: of arrays, and of the pass for the
+        mean. Passes over Spectra take theirs from the step that makes them.
 
     Attributes
     ----------
+    baseline_ : array of shape (n_mz,) or None
+        The curve of ``reference="mean"``; `None` otherwise.
+    mz_ : ndarray of float64, shape (n_mz,), or None
+        Its m/z; those of the samples' own grid where each pixel has an axis of its own.
+        `None` without a curve.
     n_features_in_ : int
         Number of m/z values; not set when each pixel has an axis of its own.
     feature_names_in_ : ndarray of str
@@ -169,6 +106,9 @@ class BaselineSubtractor(SameColumns, SpectraTransformer):
     ------
     ValueError
         By `fit` and `transform`, when spectra are centroided: they have no baseline.
+        When a parameter is wrong, or a method of pybaselines fails.
+    OptionalDependencyError
+        When pybaselines is wanted and not installed.
 
     Notes
     -----
@@ -177,9 +117,14 @@ class BaselineSubtractor(SameColumns, SpectraTransformer):
     the instrument's grid, and a grid point that is not stored is 0. So an isolated
     narrow peak keeps all of its intensity.
 
-    Near both ends of the axis the window is as wide as fits, and the outermost points
-    become 0. Negative intensities count as 0. Data of Fourier-transform instruments
-    usually have no baseline.
+    Near both ends of the axis the windows of ``"snip"`` and ``"median"`` are as wide as
+    fits on both sides, and the outermost points become 0. Negative intensities count as
+    0. Data of Fourier-transform instruments usually have no baseline.
+
+    The middle of the noise is the median of what is left above the lower edge, in
+    windows of 16 half windows, without what lies above twice the median, and at most 4
+    standard deviations of the second differences: smooth signals and sparse profiles,
+    which show no noise, are not lifted.
 
     References
     ----------
@@ -187,6 +132,8 @@ class BaselineSubtractor(SameColumns, SpectraTransformer):
     the quantitative analysis of PIXE spectra", Nucl. Instrum. Methods B 34:396.
     Morháč, M. et al. (1997), "Background elimination methods for multidimensional
     coincidence γ-ray spectra", Nucl. Instrum. Methods A 401:113.
+    Lieber, C. A. and Mahadevan-Jansen, A. (2003), "Automated method for subtraction of
+    fluorescence from biological Raman spectra", Appl. Spectrosc. 57:1363.
 
     Examples
     --------
@@ -201,9 +148,15 @@ class BaselineSubtractor(SameColumns, SpectraTransformer):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        "method": [StrOptions({"snip"})],
+        "method": [str],
         "half_window": [Interval(numbers.Real, 0, None, closed="neither")],
         "unit": [StrOptions({"points", "ppm"})],
+        "degree": [Interval(numbers.Integral, 0, 30, closed="both")],
+        "factor": [Interval(numbers.Real, 0, None, closed="left")],
+        "level": [StrOptions({"middle", "lower"})],
+        "scale": [StrOptions({"lls", "linear"})],
+        "reference": [StrOptions({"mean"}), None],
+        "options": [dict, None],
         "n_jobs": [None, numbers.Integral],
     }
 
@@ -213,15 +166,27 @@ class BaselineSubtractor(SameColumns, SpectraTransformer):
         method: str = "snip",
         half_window: float = 40,
         unit: str = "points",
+        degree: int = 2,
+        factor: float = 3.0,
+        level: str = "middle",
+        scale: str = "lls",
+        reference: str | None = None,
+        options: dict | None = None,
         n_jobs: int | None = None,
     ) -> None:
         self.method = method
         self.half_window = half_window
         self.unit = unit
+        self.degree = degree
+        self.factor = factor
+        self.level = level
+        self.scale = scale
+        self.reference = reference
+        self.options = options
         self.n_jobs = n_jobs
 
     def fit(self, X: Any, y: Any = None) -> BaselineSubtractor:
-        """Check parameters and spectra; there is nothing to learn.
+        """Check parameters and spectra; find the curve of ``reference="mean"``.
 
         Parameters
         ----------
@@ -236,17 +201,20 @@ class BaselineSubtractor(SameColumns, SpectraTransformer):
             The fitted estimator.
         """
         self._validate_params()
-        if self.unit == "points" and self.half_window != round(self.half_window):
-            message = (
-                "BaselineSubtractor: half_window must be a whole number of points; got "
-                f"{self.half_window!r}. Use unit='ppm' for a width in m/z."
-            )
-            raise ValueError(message)
+        self._check_method()
+        self.baseline_, self.mz_ = None, None
         if isinstance(X, Spectra):
-            self._require_profile(self._check_spectra(X, reset=True))
+            require_profile(
+                "BaselineSubtractor", self._check_spectra(X, reset=True), WHY
+            )
+            if self.reference is not None:
+                self._fit_spectra(X)
         else:
             values = self._check_array(X, reset=True)
             self._like = empty_like(values)
+            if self.reference is not None:
+                self._fit_array(values)
+        self._from_spectra = isinstance(X, Spectra)
         self._is_fitted = True
         return self
 
@@ -264,37 +232,88 @@ class BaselineSubtractor(SameColumns, SpectraTransformer):
             Of the type of `X`, with its dtype, at least 0. Spectra are lazy.
         """
         check_is_fitted(self)
+        if self.baseline_ is not None:
+            self._check_same_kind(X, from_spectra=self._from_spectra)
         if isinstance(X, Spectra):
-            self._require_profile(self._check_spectra(X, reset=False))
+            require_profile(
+                "BaselineSubtractor", self._check_spectra(X, reset=False), WHY
+            )
             return X.map(self._kernel(X))
         values = self._check_array(X, reset=False)
         check_same_namespace(self, "transform", getattr(self, "_like", values), values)
-        reach = np.full(values.shape[1], int(self.half_window), np.int64)
+        if self.baseline_ is not None:
+            return frame_like(X, subtract_curve(values, self.baseline_))
+        method, mz = self._method(), np.arange(values.shape[1], dtype=np.float64)
+        reach = method.width.reach(mz, mz)
+        widest = int(self.half_window)
         parts = map_blocks(
-            lambda block: subtract_rows(block, reach), values, self.n_jobs
+            lambda block: method.rest(block, mz, reach, widest), values, self.n_jobs
         )
         whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return frame_like(X, whole)
 
-    def _kernel(self, X: Spectra) -> SubtractSnip:
-        if X.source.mz is not None:
-            return SubtractSnip(self.half_window, self.unit)
-        edges = sample_cells(X).edges
-        middle = 0.5 * (edges[1:] + edges[:-1])
-        chosen = np.linspace(0, middle.size - 1, min(N_KNOTS, middle.size))
-        chosen = chosen.round().astype(np.int64)
-        steps = np.diff(edges)[chosen]
-        low, high = X.source.mz_range()
-        return SubtractSnip(
-            self.half_window, self.unit, middle[chosen], steps, low, high
+    def _method(self) -> Method:
+        return Method(
+            self.method,
+            Width(self.half_window, self.unit),
+            self.degree,
+            self.factor,
+            self.level,
+            self.scale == "linear",
+            self.options,
         )
 
-    def _require_profile(self, X: Spectra) -> None:
-        run_of_row = np.searchsorted(X.source.run_bounds, X.rows, side="right") - 1
-        used = np.unique(run_of_row)
-        wrong = used[~X.source.profile[used]]
-        if wrong.size:
-            raise ValueError(_centroided([str(name) for name in X.runs.index[wrong]]))
+    def _kernel(self, X: Spectra) -> SubtractBaseline | SubtractCurve:
+        if self.baseline_ is not None:
+            return SubtractCurve(self.mz_, self.baseline_)
+        kernel = SubtractSnip if self.method == "snip" else SubtractBaseline
+        return kernel(self._method(), SampleGrid.of(X))
+
+    def _fit_spectra(self, X: Spectra) -> None:
+        """Find the baseline of the mean spectrum: one pass."""
+        axis = sample_cells(X) if X.mz is None else None
+        found = axis_statistics(X, axis, full=False, n_jobs=self.n_jobs)
+        mz = np.asarray(to_numpy(found.mz), np.float64)
+        method = self._method()
+        reach = method.width.reach(mz, spacing_of(mz))
+        mean = found.mean[None, :]
+        rest = method.rest(mean, mz, reach, int(reach.max(initial=1)))
+        self.baseline_, self.mz_ = (np.maximum(mean, 0) - rest)[0], mz
+
+    def _fit_array(self, X: Any) -> None:
+        xp = array_namespace(X)
+        mz = np.arange(X.shape[1], dtype=np.float64)
+        method = self._method()
+        mean = xp.mean(xp.astype(X, xp.float64), axis=0)[None, :]
+        reach = method.width.reach(mz, mz)
+        rest = method.rest(mean, mz, reach, int(self.half_window))
+        curve = xp.clip(mean, 0.0, None) - rest
+        self.baseline_, self.mz_ = xp.astype(curve[0, :], X.dtype), mz
+
+    def _check_method(self) -> None:
+        external = self.method.startswith(PREFIX)
+        names = external_names() if external else METHODS
+        if self.method.removeprefix(PREFIX if external else "") not in names:
+            allowed = ", ".join(repr(name) for name in names)
+            rest = "" if external else f", or '{PREFIX}<name>'"
+            message = (
+                "The 'method' parameter of BaselineSubtractor must be one of "
+                f"{PREFIX if external else ''}{allowed}{rest}. Got {self.method!r}."
+            )
+            raise ValueError(message)
+        if self.options and not external:
+            message = (
+                "BaselineSubtractor: options are for methods of pybaselines; "
+                f"method={self.method!r} takes half_window, degree, factor, level and "
+                "scale. Leave options out."
+            )
+            raise ValueError(message)
+        if self.unit == "points" and self.half_window != round(self.half_window):
+            message = (
+                "BaselineSubtractor: half_window must be a whole number of points; got "
+                f"{self.half_window!r}. Use unit='ppm' for a width in m/z."
+            )
+            raise ValueError(message)
 
     def _check_array(self, X: Any, *, reset: bool) -> Any:
         if self.unit == "ppm":

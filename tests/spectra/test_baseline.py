@@ -51,7 +51,8 @@ def profiles(n=5, m=400, seed=0):
 @pytest.mark.parametrize("half_window", [1, 2, 7, 40, 500])
 def test_agrees_with_the_definition(half_window):
     X = profiles()
-    result = BaselineSubtractor(half_window=half_window).fit_transform(X)
+    plain = BaselineSubtractor(half_window=half_window, level="lower")
+    result = plain.fit_transform(X)
     expected = [slow_snip(y, half_window) for y in X]
     np.testing.assert_allclose(result, expected, rtol=1e-9, atol=1e-8)
 
@@ -60,7 +61,7 @@ def test_agrees_with_pybaselines():
     m = 30
     # It extrapolates beyond the ends; between zeros the ends do not matter.
     X = np.pad(profiles(), ((0, 0), (2 * m, 2 * m)))
-    result = BaselineSubtractor(half_window=m).fit_transform(X)
+    result = BaselineSubtractor(half_window=m, level="lower").fit_transform(X)
     for y, ours in zip(X, result, strict=True):
         v = np.log(np.log(np.sqrt(y + 1) + 1) + 1)
         base, _ = pybaselines_snip(v, max_half_window=m, decreasing=True)
@@ -192,7 +193,8 @@ def test_isolated_peaks_keep_their_intensity():
 def test_ppm_follow_the_axis():
     mz = (20.0 + np.arange(4000) * 2e-3) ** 2
     spectra = dense(mz)
-    result = BaselineSubtractor(half_window=2000, unit="ppm").fit_transform(spectra)
+    subtractor = BaselineSubtractor(half_window=2000, unit="ppm", level="lower")
+    result = subtractor.fit_transform(spectra)
     width = np.maximum(1, np.rint(2000e-6 * mz / np.gradient(mz))).astype(np.int64)
     assert width.max() > width.min()
     X = np.array([s.intensity for s in spectra])
@@ -261,7 +263,7 @@ def test_centroids_are_refused():
 
 def test_wrong_parameters():
     X = profiles()
-    for wrong in ({"method": "tophat"}, {"half_window": 0}, {"unit": "m/z"}):
+    for wrong in ({"method": "hat"}, {"half_window": 0}, {"unit": "m/z"}):
         with pytest.raises(ValueError, match="parameter of BaselineSubtractor"):
             BaselineSubtractor(**wrong).fit(X)
     with pytest.raises(ValueError, match=r"whole number of points; got 2\.5"):

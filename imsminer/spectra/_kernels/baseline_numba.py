@@ -7,7 +7,13 @@ the difference, at least 0.
 import numba as nb
 import numpy as np
 
-__all__ = ["lift_rows", "minima_rows", "noise_rows", "polynomial_rows"]
+__all__ = [
+    "lift_points",
+    "lift_rows",
+    "minima_rows",
+    "noise_rows",
+    "polynomial_rows",
+]
 
 MAD_TO_SD = 1.4826
 #: Standard deviation of y[i - 1] - 2 y[i] + y[i + 1], in those of white noise.
@@ -244,3 +250,28 @@ def noise_rows(X, factor, z_threshold, out):
             low = max(low, mean - z_threshold * sd)
             high = min(high, mean + z_threshold * sd)
         out[r, :] = factor * sd
+
+
+@nb.njit(nogil=True, cache=True)
+def lift_points(values, rest, indptr, position, length, hop):
+    """Do as :func:`lift_rows` for ragged spectra, in place: `rest` is lowered.
+
+    Grid points that are not stored are 0. `position` and `length` come from
+    :func:`imsminer.spectra._kernels.snip_numba.grid_positions`.
+    """
+    longest = 0
+    for s in range(length.size):
+        longest = max(longest, length[s])
+    dense = np.zeros((3, longest), rest.dtype)
+    for s in range(length.size):
+        first, stop, n = indptr[s], indptr[s + 1], length[s]
+        if first == stop:
+            continue
+        for k in range(first, stop):
+            dense[0, position[k]] = values[k]
+            dense[1, position[k]] = rest[k]
+        lift_rows(dense[0:1, :n], dense[1:2, :n], hop, dense[2:3, :n])
+        for k in range(first, stop):
+            rest[k] = dense[2, position[k]]
+            dense[0, position[k]] = 0
+            dense[1, position[k]] = 0

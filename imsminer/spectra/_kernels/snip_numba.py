@@ -84,11 +84,11 @@ def erode_rows(V, reach, widest, uniform, out):
             a, b = b, a
 
 
-def snip_rows(X, reach, out):
+def snip_rows(X, reach, out, linear=False):
     """Set `out` to the rows of `X` (n, m) minus their SNIP baselines.
 
     `reach` (m,) int64 is the half window at each point, in points. Near the ends it
-    is as wide as fits on both sides.
+    is as wide as fits on both sides. `linear` clips intensities as they are.
     """
     n, m = X.shape
     if m == 0:
@@ -98,10 +98,13 @@ def snip_rows(X, reach, out):
     size = max(1, BLOCK // m)
     for start in range(0, n, size):
         y = X[start : start + size]
-        v = _compress(y)
+        v = np.maximum(y, y.dtype.type(0)) if linear else _compress(y)
         base = np.empty_like(v)
         erode_rows(v, reach, widest, uniform, base)
-        _subtract(y, v, base, out[start : start + size])
+        if linear:
+            np.subtract(v, base, out=out[start : start + size])
+        else:
+            _subtract(y, v, base, out[start : start + size])
 
 
 @nb.njit(nogil=True, cache=True)
@@ -168,14 +171,18 @@ def _erode_points(v, ground, indptr, position, length, reach, out):
             dense[here[k]] = ground
 
 
-def snip_points(intensity, indptr, position, length, reach, out):
+def snip_points(intensity, indptr, position, length, reach, out, linear=False):
     """Do the same for ragged spectra: grid points that are not stored are 0.
 
     `position` and `length` come from :func:`grid_positions`; `reach` (n_points,) is
     the half window at each point, in points of the grid.
     """
-    v = _compress(intensity)
+    zero = np.zeros(1, intensity.dtype)
+    v = np.maximum(intensity, zero) if linear else _compress(intensity)
     base = np.empty_like(v)
-    ground = _compress(np.zeros(1, v.dtype))[0]
+    ground = (zero if linear else _compress(zero))[0]
     _erode_points(v, ground, indptr, position, length, reach, base)
-    _subtract(intensity, v, base, out)
+    if linear:
+        np.subtract(v, base, out=out)
+    else:
+        _subtract(intensity, v, base, out)

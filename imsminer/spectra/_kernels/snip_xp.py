@@ -1,18 +1,17 @@
 """SNIP baselines in any array namespace: the reference."""
 
-import itertools
 from typing import Any
 
 from imsminer._array import array_namespace, device_of
 
-__all__ = ["grid_positions", "snip_points", "snip_rows"]
+__all__ = ["grid_positions", "interpolate", "snip_rows"]
 
 
-def snip_rows(X: Any, reach: Any) -> Any:
+def snip_rows(X: Any, reach: Any, linear: bool = False) -> Any:
     """Return the rows of `X` (n, m) minus their SNIP baselines, at least 0.
 
     `reach` (m,) is the half window at each point, in points. Near the ends it is as
-    wide as fits on both sides.
+    wide as fits on both sides. `linear` clips intensities as they are.
     """
     xp = array_namespace(X)
     m = X.shape[1]
@@ -20,12 +19,12 @@ def snip_rows(X: Any, reach: Any) -> Any:
         return X
     index = xp.arange(m, dtype=reach.dtype, device=device_of(reach))
     reach = xp.minimum(reach, xp.minimum(index, m - 1 - index))
-    v = _compress(X)
+    v = xp.clip(X, 0.0, None) if linear else _compress(X)
     base = v
     for width in range(int(xp.max(reach)), 0, -1):
         mean = 0.5 * (xp.roll(base, width, axis=1) + xp.roll(base, -width, axis=1))
         base = xp.where((width <= reach) & (mean < base), mean, base)
-    return _subtract(X, v, base)
+    return v - base if linear else _subtract(X, v, base)
 
 
 def grid_positions(
@@ -47,39 +46,6 @@ def grid_positions(
     return position, int(position[-1]) + 1 + rest
 
 
-def snip_points(
-    intensity: Any,
-    indptr: Any,
-    mz: Any,
-    knots: Any,
-    steps: Any,
-    low: float,
-    high: float,
-    reach: Any,
-) -> Any:
-    """Do the same for ragged spectra: grid points that are not stored are 0."""
-    xp = array_namespace(intensity)
-    parts = []
-    for start, stop in itertools.pairwise(int(bound) for bound in indptr):
-        if stop == start:
-            continue
-        near = reach[start:stop]
-        widest = int(xp.max(near))
-        position, length = grid_positions(
-            mz[start:stop], knots, steps, low, high, widest + 1
-        )
-        near = xp.minimum(near, xp.minimum(position, length - 1 - position))
-        v = _compress(intensity[start:stop])
-        base, ground = v, _compress(xp.zeros_like(v))
-        for width in range(widest, 0, -1):
-            left = _look_up(base, position, position - width, ground)
-            right = _look_up(base, position, position + width, ground)
-            mean = 0.5 * (left + right)
-            base = xp.where((width <= near) & (mean < base), mean, base)
-        parts.append(_subtract(intensity[start:stop], v, base))
-    return xp.concat(parts) if parts else intensity
-
-
 def interpolate(x: Any, knots: Any, values: Any) -> Any:
     """Interpolate linearly between increasing knots; constant beyond them."""
     xp = array_namespace(x)
@@ -89,14 +55,6 @@ def interpolate(x: Any, knots: Any, values: Any) -> Any:
     left, right = xp.take(knots, q), xp.take(knots, q + 1)
     t = xp.clip((x - left) / (right - left), 0.0, 1.0)
     return xp.take(values, q) + t * (xp.take(values, q + 1) - xp.take(values, q))
-
-
-def _look_up(values: Any, position: Any, wanted: Any, ground: Any) -> Any:
-    """Return the value at each wanted position, `ground` where none is stored."""
-    xp = array_namespace(values)
-    place = xp.clip(xp.searchsorted(position, wanted), 0, position.shape[0] - 1)
-    found = xp.take(values, place)
-    return xp.where(xp.take(position, place) == wanted, found, ground)
 
 
 def _compress(y: Any) -> Any:

@@ -1,0 +1,310 @@
+"""What each method takes for the baseline, for rows, chunks and whole runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from imsminer._array import array_namespace, device_of, is_numpy_array, to_numpy
+from imsminer._optional import import_optional
+from imsminer.core.chunk import ChunkKernel, SpectrumChunk
+from imsminer.spectra._gridded import (
+    LONGEST_GAP,
+    SampleGrid,
+    Width,
+    centroided,
+    on_grid,
+    spacing_of,
+)
+from imsminer.spectra._kernels import (
+    baseline_numba,
+    baseline_xp,
+    median_numba,
+    median_xp,
+    snip_numba,
+    snip_xp,
+    tophat_numba,
+    tophat_xp,
+)
+
+__all__ = [
+    "ENVELOPES",
+    "METHODS",
+    "PREFIX",
+    "WHY",
+    "Method",
+    "SubtractBaseline",
+    "SubtractCurve",
+    "SubtractSnip",
+    "external_names",
+    "subtract_curve",
+]
+
+#: Methods that find the lower envelope of a spectrum, its noise included.
+ENVELOPES = ("snip", "tophat", "local_minima")
+METHODS = (*ENVELOPES, "median", "polynomial", "noise")
+PREFIX = "pybaselines:"
+Z_THRESHOLD = 3.0
+#: Noise is judged in windows whose centres are this many half windows apart.
+HOP, LEAST_HOP = 8, 64
+#: Rows are taken in blocks of about this many values, which the L2 cache holds.
+BLOCK = 2**16
+WHY = (
+    "A baseline is what lies between the peaks of a profile, and centroiding has "
+    "already removed that."
+)
+
+
+def external_names() -> list[str]:
+    """Return the names of the methods of pybaselines for one spectrum."""
+    purpose = "BaselineSubtractor(method='pybaselines:...')"
+    module = import_optional("pybaselines", purpose=purpose, extra="baselines")
+    public = [name for name in dir(module.Baseline) if not name.startswith("_")]
+    # Those take several spectra, or points that someone chose by eye.
+    excluded = {"collab_pls", "optimize_extended_range", "interp_pts", "pentapy_solver"}
+    kinds = [name for name in public if name not in excluded]
+    return [name for name in kinds if callable(getattr(module.Baseline, name))]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method with its parameters.
+
+    Attributes are the parameters of :class:`imsminer.BaselineSubtractor`.
+    """
+
+    name: str
+    width: Width
+    degree: int = 2
+    factor: float = 3.0
+    level: str = "middle"
+    linear: bool = False
+    options: dict | None = None
+
+    @property
+    def lifts(self) -> bool:
+        """Whether the result is lowered to the middle of the noise."""
+        return self.name in ENVELOPES and self.level == "middle"
+
+    def rest(self, X: Any, mz: Any, reach: Any, widest: int) -> Any:
+        """Return the rows of `X` (n, m) minus their baselines, at least 0.
+
+        `mz` and `reach` (m,) are those of the columns; `widest` is the largest reach
+        anywhere on the axis.
+        """
+        n, m = X.shape
+        if m == 0 or n == 0:
+            return X
+        if not is_numpy_array(X):
+            xp = array_namespace(X)
+            reach = xp.asarray(reach, device=device_of(X))
+            return self._rest(X, mz, reach, widest)
+        out = np.empty(X.shape, X.dtype)
+        size = max(1, BLOCK // m)
+        for start in range(0, n, size):
+            rows = slice(start, start + size)
+            out[rows] = self._rest(X[rows], mz, reach, widest)
+        return out
+
+    def _rest(self, X: Any, mz: Any, reach: Any, widest: int) -> Any:
+        xp = array_namespace(X)
+        if self.name == "snip":
+            rest = self._snip(X, reach)
+            # Peaks and noise above 0 are all that the lift looks at.
+            values = xp.clip(X, 0.0, None) if self.lifts else X
+        else:
+            values = xp.clip(X, 0.0, None)
+            base = self._baseline(values, mz, reach)
+            rest = xp.clip(values - base, 0.0, None)
+        if not self.lifts:
+            return rest
+        if not is_numpy_array(X):
+            return baseline_xp.lift_rows(values, rest, hop_of(widest))
+        out = np.empty_like(rest)
+        baseline_numba.lift_rows(values, rest, hop_of(widest), out)
+        return out
+
+    def _snip(self, X: Any, reach: Any) -> Any:
+        if not is_numpy_array(X):
+            return snip_xp.snip_rows(X, reach, self.linear)
+        out = np.empty(X.shape, X.dtype)
+        snip_numba.snip_rows(X, reach, out, self.linear)
+        return out
+
+    def _baseline(self, X: Any, mz: Any, reach: Any) -> Any:
+        if self.name.startswith(PREFIX):
+            return self._external(X, mz)
+        numba = is_numpy_array(X)
+        arguments: tuple
+        if self.name == "polynomial":
+            basis = _polynomials(mz, min(self.degree, X.shape[1] - 1))
+            if not numba:
+                basis = array_namespace(X).asarray(basis, device=device_of(X))
+            arguments = (basis, self.factor)
+        elif self.name == "noise":
+            arguments = (self.factor, Z_THRESHOLD)
+        else:
+            arguments = (reach,)
+        if not numba:
+            return _REFERENCES[self.name](X, *arguments)
+        out = np.empty_like(X)
+        _COMPILED[self.name](X, *arguments, out)
+        return out
+
+    def _external(self, X: Any, mz: Any) -> Any:
+        purpose = f"BaselineSubtractor(method={self.name!r})"
+        module = import_optional("pybaselines", purpose=purpose, extra="baselines")
+        name = self.name.removeprefix(PREFIX)
+        values, mz = to_numpy(X), to_numpy(mz)
+        base = np.zeros(values.shape)
+        for i, row in enumerate(values):
+            if not row.any():
+                continue
+            try:
+                fitter = module.Baseline(mz)
+                found, _ = getattr(fitter, name)(
+                    row.astype(np.float64), **(self.options or {})
+                )
+            except (ValueError, TypeError, ArithmeticError, IndexError) as error:
+                message = (
+                    f"{purpose} failed on a spectrum of {row.size} points: {error}. "
+                    "Change `options`, which are handed to pybaselines, or the method."
+                )
+                raise ValueError(message) from error
+            base[i] = found
+        if not np.isfinite(base).all():
+            message = (
+                f"{purpose} found a baseline that is not finite. Change `options`, "
+                "which are handed to pybaselines, or the method."
+            )
+            raise ValueError(message)
+        # No baseline of counts lies below 0.
+        base = np.maximum(base, 0.0).astype(values.dtype)
+        if is_numpy_array(X):
+            return base
+        return array_namespace(X).asarray(base, device=device_of(X))
+
+
+_COMPILED = {
+    "tophat": tophat_numba.open_rows,
+    "median": median_numba.median_rows,
+    "local_minima": baseline_numba.minima_rows,
+    "polynomial": baseline_numba.polynomial_rows,
+    "noise": baseline_numba.noise_rows,
+}
+_REFERENCES = {
+    "tophat": tophat_xp.open_rows,
+    "median": median_xp.median_rows,
+    "local_minima": baseline_xp.minima_rows,
+    "polynomial": baseline_xp.polynomial_rows,
+    "noise": baseline_xp.noise_rows,
+}
+
+
+def hop_of(widest: int) -> int:
+    """Return the distance between the windows in which noise is judged."""
+    return max(LEAST_HOP, HOP * widest)
+
+
+def _polynomials(mz: Any, degree: int) -> np.ndarray:
+    """Return Legendre polynomials of m/z scaled to −1…1, shape (degree + 1, m)."""
+    mz = np.asarray(to_numpy(mz), np.float64)
+    low, high = mz.min(), mz.max()
+    scaled = (2 * mz - (low + high)) / ((high - low) or 1.0)
+    basis = np.polynomial.legendre.legvander(scaled, degree)
+    return np.ascontiguousarray(basis.T)
+
+
+@dataclass(frozen=True)
+class SubtractBaseline(ChunkKernel):
+    """Subtract each spectrum's own baseline.
+
+    Attributes
+    ----------
+    method : Method
+        How it is found.
+    grid : SampleGrid or None
+        Where the samples of ragged spectra lie; `None` where all spectra are dense.
+    """
+
+    method: Method
+    grid: SampleGrid | None = None
+
+    def __call__(self, chunk: SpectrumChunk) -> SpectrumChunk:
+        if not chunk.profile:
+            raise ValueError(centroided("BaselineSubtractor", [chunk.run], WHY))
+        width = self.method.width
+        if chunk.indptr is None:
+            mz = np.asarray(to_numpy(chunk.mz), np.float64)
+            if mz.size == 0:
+                return chunk
+            reach = width.reach(mz, spacing_of(mz))
+            rest = self.method.rest(chunk.intensity, mz, reach, int(reach.max()))
+            return chunk.replace(intensity=rest)
+        assert self.grid is not None
+        return chunk.replace(intensity=self._points(chunk, self.grid))
+
+    def _points(self, chunk: SpectrumChunk, grid: SampleGrid) -> Any:
+        width = self.method.width
+        widest = width.widest(grid)
+
+        def rest(row: Any, mz: Any) -> Any:
+            reach = width.reach(mz, grid.spacing(mz))
+            return self.method.rest(row, mz, reach, widest)
+
+        return on_grid(chunk, grid, rest)
+
+
+@dataclass(frozen=True)
+class SubtractSnip(SubtractBaseline):
+    """Subtract SNIP baselines: only stored points are touched."""
+
+    def _points(self, chunk: SpectrumChunk, grid: SampleGrid) -> Any:
+        method, values = self.method, chunk.intensity
+        if not is_numpy_array(values):
+            return super()._points(chunk, grid)
+        result = np.empty_like(values)
+        if values.size == 0:
+            return result
+        mz, indptr = np.asarray(chunk.mz), np.asarray(chunk.indptr)
+        reach = method.width.reach(mz, grid.spacing(mz))
+        # A gap wider than every window is as good as any: nothing sees across it. The
+        # windows in which noise is judged do, and stand at places of the grid.
+        limit = LONGEST_GAP if method.lifts else int(reach.max()) + 1
+        position, length = grid.positions(chunk, limit)
+        points = (indptr, position, length)
+        snip_numba.snip_points(values, *points, reach, result, method.linear)
+        if method.lifts:
+            hop = hop_of(method.width.widest(grid))
+            baseline_numba.lift_points(np.maximum(values, 0), result, *points, hop)
+        return result
+
+
+@dataclass(frozen=True)
+class SubtractCurve(ChunkKernel):
+    """Subtract one curve from all spectra.
+
+    Attributes
+    ----------
+    mz, curve : ndarray of float64
+        The curve, with straight lines between its points.
+    """
+
+    mz: np.ndarray
+    curve: np.ndarray
+
+    def __call__(self, chunk: SpectrumChunk) -> SpectrumChunk:
+        if not chunk.profile:
+            raise ValueError(centroided("BaselineSubtractor", [chunk.run], WHY))
+        at = np.asarray(to_numpy(chunk.mz), np.float64)
+        curve = np.interp(at, self.mz, self.curve) if at.size else at
+        return chunk.replace(intensity=subtract_curve(chunk.intensity, curve))
+
+
+def subtract_curve(X: Any, curve: Any) -> Any:
+    """Return `X` minus a curve along its last axis, at least 0, in its dtype."""
+    xp = array_namespace(X)
+    curve = xp.astype(xp.asarray(curve, device=device_of(X)), X.dtype)
+    return xp.clip(X - curve, 0.0, None)
