@@ -21,7 +21,18 @@ from imsminer.core.chunk import SpectrumChunk
 from imsminer.core.estimator import SpectraTransformer
 from imsminer.core.peaktable import feature_names
 from imsminer.core.spectra import Spectra, pixel_index
-from imsminer.core.windows import WindowReader, integrate_windows
+from imsminer.core.windows import WindowReader
+from imsminer.features._reading import (
+    FeatureReader,
+    Features,
+    observed_table,
+    read_features,
+)
+from imsminer.features._windows import (
+    mobility_windows,
+    split_in_mobility,
+    split_overlaps,
+)
 
 __all__ = ["PeakIntegrator"]
 
@@ -36,13 +47,15 @@ class PeakIntegrator(SpectraTransformer):
 
     Each peak's window is half-open; where two overlap they are split at the midpoint
     of the overlap, so that nothing is counted twice. One pass over the data, none for
-    `fit`.
+    `fit` (with `observe` one, which `transform` of the same spectra shares).
 
     Parameters
     ----------
     peaks : DataFrame or array-like of float, default=None
         Peak table with `mz` and, for ``window="bounds"``, `left` and `right`; or m/z
-        values (with ``window="ppm"``). `None` takes the peaks that X carries.
+        values (with ``window="ppm"``). `None` takes the peaks that X carries. With
+        columns `mobility_left` and `mobility_right` only points whose ion mobility lies
+        between them count (NaN: no limit).
     window : {"bounds", "fwhm", "ppm"}, default="bounds"
         Windows from the picked bounds, from each peak's FWHM, or from its m/z.
     width : float, default=None
@@ -53,6 +66,8 @@ class PeakIntegrator(SpectraTransformer):
         `area` integrates the profile over m/z with the real spacing of its samples,
         in intensity × m/z; `sum` adds the points up. `auto` is `area` for profile
         spectra and `sum` for centroids, which have no width.
+    observe : bool, default=False
+        Whether `fit` observes at which m/z the peaks stand; see `observed_`.
     n_jobs : int, default=None
         Parts integrated at a time, as in joblib.
 
@@ -63,6 +78,11 @@ class PeakIntegrator(SpectraTransformer):
     windows_ : array of shape (n_peaks, 2)
         Lower and upper m/z of each window, in the namespace of an array X; without
         rows where arrays pass unchanged.
+    observed_ : DataFrame
+        With `observe`, one row per feature: `mz`, `observed_mz` (mean m/z of the points
+        in the window, weighted by intensity, over all pixels of `fit`), `ppm` (its
+        distance from `mz`, in parts per million of it; NaN where no pixel has a signal)
+        and `frequency` (share of the pixels with a signal).
     n_features_in_ : int
         Number of m/z values; not set when each pixel has an axis of its own.
 
@@ -77,6 +97,12 @@ class PeakIntegrator(SpectraTransformer):
     therefore give the same areas as those that store them; a trapezoid over the stored
     points would bridge the gaps and add up to half of a weak peak. Sums are float64,
     the features float32. A window outside the mass range gives 0.
+
+    The observed m/z is drawn to the middle of the window by whatever else stands in it:
+    noise, a baseline, a neighbour. Points below 0 have no weight.
+
+    Windows that overlap in m/z but not in ion mobility keep their points. Mobilities
+    come with ``ImzMLReader(mobility="keep")``.
 
     An array stands for spectra on the axis 0, 1, 2, …; without `peaks` it passes
     through unchanged.
@@ -101,6 +127,7 @@ class PeakIntegrator(SpectraTransformer):
         "window": [StrOptions({"bounds", "fwhm", "ppm"})],
         "width": [None, Interval(numbers.Real, 0, None, closed="neither")],
         "method": [StrOptions({"auto", "area", "sum", "max", "mean"})],
+        "observe": ["boolean"],
         "n_jobs": [None, numbers.Integral],
     }
 
@@ -111,12 +138,14 @@ class PeakIntegrator(SpectraTransformer):
         window: str = "bounds",
         width: float | None = None,
         method: str = "auto",
+        observe: bool = False,
         n_jobs: int | None = None,
     ) -> None:
         self.peaks = peaks
         self.window = window
         self.width = width
         self.method = method
+        self.observe = observe
         self.n_jobs = n_jobs
 
     def fit(self, X: Any, y: Any = None) -> PeakIntegrator:
@@ -157,6 +186,9 @@ class PeakIntegrator(SpectraTransformer):
             self.peaks_ = self._peak_table(peaks)
             windows = self._windows(self.peaks_)
         self.windows_ = windows if isinstance(X, Spectra) else _like(X, windows)
+        self.__dict__.pop("observed_", None)
+        if self.observe and self.peaks_ is not None:
+            self.observed_ = observed_table(self._centers(), self._read(X, True))
         return self
 
     def transform(self, X: Any) -> Any:
@@ -176,23 +208,51 @@ class PeakIntegrator(SpectraTransformer):
         """
         check_is_fitted(self)
         self._check_same_kind(X, from_spectra=self._from_spectra)
-        if isinstance(X, Spectra):
-            return self._transform_spectra(self._check_spectra(X, reset=False))
-        check_same_namespace(self, "transform", self.windows_, X)
-        xp = namespace_of(X)
-        X = validate_data(self, X, reset=False, dtype=[xp.float64, xp.float32])
+        X = self._checked(X, "transform")
         if self.peaks_ is None:
             return X
-        method = "area" if self.method == "auto" else self.method
-        reader = WindowReader(*to_numpy(self.windows_).T, method)
-        n_pixels, n_mz = X.shape
-        chunk = SpectrumChunk(
-            rows=np.arange(n_pixels),
-            coordinates=np.zeros((n_pixels, 3), np.int64),
-            intensity=np.ascontiguousarray(X) if is_numpy_array(X) else X,
-            mz=np.arange(n_mz, dtype=np.float64),
-        )
-        return xp.astype(reader(chunk), X.dtype)
+        values = self._read(X, self.observe).values
+        if not isinstance(X, Spectra):
+            return namespace_of(X).astype(values, X.dtype)
+        if not is_numpy_array(values):
+            return values
+        columns = self.get_feature_names_out()
+        return pd.DataFrame(values, index=pixel_index(X), columns=columns, copy=False)
+
+    def observed(self, X: Any, *, per_pixel: bool = False) -> pd.DataFrame:
+        """Observe at which m/z the peaks stand; one pass over Spectra.
+
+        Parameters
+        ----------
+        X : Spectra or array-like of shape (n_pixels, n_mz)
+            The spectra.
+        per_pixel : bool, default=False
+            Whether to return the observed m/z of each pixel.
+
+        Returns
+        -------
+        DataFrame
+            As `observed_`, for the pixels of X; with `per_pixel` of shape (n_pixels,
+            n_peaks), with the index and columns of the features: the weighted mean m/z
+            of the points in the window, NaN where there is none above 0.
+
+        Raises
+        ------
+        ValueError
+            When there are no peaks.
+        """
+        check_is_fitted(self)
+        self._check_same_kind(X, from_spectra=self._from_spectra)
+        X = self._checked(X, "observed")
+        if self.peaks_ is None:
+            raise ValueError(self._no_peaks(None))
+        features, mz = self._read(X, True), self._centers()
+        if not per_pixel:
+            return observed_table(mz, features)
+        found = mz * (1 + 1e-6 * features.ppm.astype(np.float64))
+        found[~(features.weight > 0)] = np.nan
+        index = pixel_index(X) if isinstance(X, Spectra) else None
+        return pd.DataFrame(found, index, self.get_feature_names_out(), copy=False)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the features, such as ``"mz_773.5272"``.
@@ -220,16 +280,35 @@ class PeakIntegrator(SpectraTransformer):
         tags.array_api_support = True
         return tags
 
-    def _transform_spectra(self, X: Spectra) -> Any:
+    def _checked(self, X: Any, method: str) -> Any:
+        if isinstance(X, Spectra):
+            return self._check_spectra(X, reset=False)
+        check_same_namespace(self, method, self.windows_, X)
+        xp = namespace_of(X)
+        return validate_data(self, X, reset=False, dtype=[xp.float64, xp.float32])
+
+    def _centers(self) -> np.ndarray:
+        return self.peaks_["mz"].to_numpy(dtype=np.float64)
+
+    def _read(self, X: Any, observe: bool) -> Features:
         method = self.method
         if method == "auto":
-            method = "area" if X.profile else "sum"
-        ends = to_numpy(self.windows_).T
-        values = integrate_windows(X, *ends, method, n_jobs=self.n_jobs)
-        if not is_numpy_array(values):
-            return values
-        columns = self.get_feature_names_out()
-        return pd.DataFrame(values, index=pixel_index(X), columns=columns, copy=False)
+            profile = X.profile if isinstance(X, Spectra) else True
+            method = "area" if profile else "sum"
+        centers, ends = self._centers(), to_numpy(self.windows_).astype(np.float64)
+        mobility = mobility_windows(self.peaks_)
+        if isinstance(X, Spectra):
+            options = {"mobility": mobility, "observe": observe, "n_jobs": self.n_jobs}
+            return read_features(X, centers, ends, method, **options)
+        n_pixels, n_mz = X.shape
+        chunk = SpectrumChunk(
+            rows=np.arange(n_pixels),
+            coordinates=np.zeros((n_pixels, 3), np.int64),
+            intensity=np.ascontiguousarray(X) if is_numpy_array(X) else X,
+            mz=np.arange(n_mz, dtype=np.float64),
+        )
+        windows = WindowReader(*np.ascontiguousarray(ends.T), method)
+        return FeatureReader(windows, centers, mobility, observe).features(chunk)
 
     def _no_peaks(self, peaks: Any) -> str:
         if peaks is None:
@@ -277,6 +356,9 @@ class PeakIntegrator(SpectraTransformer):
         else:
             half = mz * (PPM_WIDTH if self.width is None else self.width) * 1e-6
             low, high = mz - half, mz + half
+        mobility = mobility_windows(peaks)
+        if mobility is not None:
+            return split_in_mobility(mz, low, high, mobility)
         return split_overlaps(mz, low, high)
 
 
@@ -285,24 +367,3 @@ def _like(X: Any, windows: np.ndarray) -> Any:
     xp = namespace_of(X)
     dtype = X.dtype if xp.isdtype(X.dtype, "real floating") else xp.float64
     return xp.asarray(windows, dtype=dtype, device=device_of(X))
-
-
-def split_overlaps(mz: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Cut overlapping windows at the midpoint of their overlap.
-
-    Parameters
-    ----------
-    mz, low, high : ndarray of float64, shape (n_peaks,)
-        Centres in increasing order, and the windows around them.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_peaks, 2)
-        Windows that share no m/z; each still holds its centre.
-    """
-    low, high = low.copy(), high.copy()
-    overlap = high[:-1] > low[1:]
-    middle = np.clip(0.5 * (high[:-1] + low[1:]), mz[:-1], mz[1:])
-    high[:-1] = np.where(overlap, middle, high[:-1])
-    low[1:] = np.where(overlap, middle, low[1:])
-    return np.column_stack([low, high])
