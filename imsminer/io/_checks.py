@@ -1,15 +1,20 @@
 """Checks of a scanned run against its .ibd, without reading it."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from imsminer.io import _vocabulary as cv
 from imsminer.io._facts import RunFacts
+from imsminer.io._layout import KINDS, Layout, find_overlaps, find_wide_types
+from imsminer.io._offsets import unwrap_offsets
 from imsminer.io._scan import Scan
 from imsminer.io._stored import stored_bytes
 
 __all__ = ["find_problems", "layout_oddities"]
 
-_KINDS = {"mz": "m/z", "intensity": "intensity", "mobility": "ion mobility"}
+# Bytes of the UUID, before which no array can start.
+_HEAD = 16
 
 
 def find_problems(scan: Scan, ibd: str, size: int) -> dict[int, str]:
@@ -18,8 +23,9 @@ def find_problems(scan: Scan, ibd: str, size: int) -> dict[int, str]:
     Parameters
     ----------
     scan : Scan
-        The metadata; an oddity is added where encoded lengths are wrong but the layout
-        shows what is stored.
+        The metadata. Offsets that were cut to 32 bits are corrected, where the layout
+        shows what they were; an oddity is added for this, and for what cannot be
+        checked.
     ibd : str
         Path of the binary file, for messages.
     size : int
@@ -27,108 +33,208 @@ def find_problems(scan: Scan, ibd: str, size: int) -> dict[int, str]:
     """
     problems = dict(scan.problems)
     spectra = scan.spectra
-    good = np.ones(spectra.size, np.bool_)
-    good[list(problems)] = False
-    differ = good & (spectra["mz_length"] != spectra["intensity_length"])
-    for i in np.flatnonzero(differ).tolist():
-        problems[i] = (
-            f"it has {spectra['intensity_length'][i]} intensities "
-            f"for {spectra['mz_length'][i]} m/z values, expected as many"
-        )
     tables = {"mz": spectra, "intensity": spectra}
     if scan.mobility is not None:
         tables["mobility"] = scan.mobility
-        given = scan.mobility["mobility_length"]
-        short = good & ~differ & (given != spectra["mz_length"])
-        for i in np.flatnonzero(short).tolist():
-            problems[i] = (
-                f"it has {given[i]} ion mobilities for {spectra['mz_length'][i]} m/z "
-                "values, expected as many"
-            )
+    _check_lengths(tables, problems)
+    filled = spectra["mz_length"] > 0
+    unwrap_offsets(tables, _without(filled, problems), size, problems, scan.oddities)
+    _check_head(tables, _without(filled, problems), problems)
     for kind, table in tables.items():
-        name = _KINDS[kind]
-        good[list(problems)] = False
-        offsets = table[f"{kind}_offset"]
-        n_bytes = stored_bytes(table, kind)
-        ends = offsets + n_bytes
-        filled = table[f"{kind}_length"] > 0
-        outside = good & filled & ((offsets < 0) | (ends > size))
-        for i in np.flatnonzero(outside).tolist():
-            problems[i] = (
-                f"its {name} array takes bytes {offsets[i]} to "
-                f"{ends[i]} of {ibd}, which has {size}: the .ibd is truncated, or the "
-                "offset is wrong"
-            )
-        good[list(problems)] = False
-        _check_encoded(scan, tables, kind, good, problems, size)
+        _check_place(kind, table, filled, ibd, size, problems)
+        _check_packed(kind, table, problems)
+    rows = _without(filled, problems)
+    if rows.size == 0:
+        return problems
+    layout = Layout(tables, rows, size)
+    if _check_encoded(layout, scan.oddities, problems):
+        rows = _without(filled, problems)
+        if rows.size == 0:
+            return problems
+        layout = Layout(tables, rows, size)
+    problems |= find_overlaps(layout, ibd)
+    _check_gaps(layout, scan.oddities, problems)
     return problems
 
 
-def _check_encoded(
-    scan: Scan,
-    tables: dict[str, np.ndarray],
-    kind: str,
-    good: np.ndarray,
-    problems: dict[int, str],
-    size: int,
+def _without(chosen: np.ndarray, problems: dict[int, str]) -> np.ndarray:
+    """Return the numbers of the chosen spectra that are no problem."""
+    if problems:
+        chosen = chosen.copy()
+        chosen[list(problems)] = False
+    return np.flatnonzero(chosen)
+
+
+def _check_lengths(tables: Mapping[str, np.ndarray], problems: dict[int, str]) -> None:
+    """Require as many intensities, and mobilities, as m/z values."""
+    expected = tables["mz"]["mz_length"]
+    plural = {"intensity": "intensities", "mobility": "ion mobilities"}
+    for kind, name in plural.items():
+        if kind in tables:
+            found = tables[kind][f"{kind}_length"]
+            for i in _without(found != expected, problems).tolist():
+                problems[i] = (
+                    f"it has {found[i]} {name} for {expected[i]} m/z values, expected "
+                    "as many"
+                )
+
+
+def _check_head(
+    tables: Mapping[str, np.ndarray], rows: np.ndarray, problems: dict[int, str]
 ) -> None:
-    """Compare encoded lengths with the data type."""
-    spectra = tables[kind]
-    lengths = spectra[f"{kind}_length"]
-    encoded = spectra[f"{kind}_encoded"]
-    packed = spectra[f"{kind}_zlib"]
-    unknown = good & packed & (lengths > 0) & (encoded < 0)
-    for i in np.flatnonzero(unknown).tolist():
+    """Require offsets to count from the start of the file, not from behind its UUID."""
+    starts = [table[f"{kind}_offset"][rows] for kind, table in tables.items()]
+    early = [rows[(column >= 0) & (column < _HEAD)] for column in starts]
+    if not any(spectra.size for spectra in early):
+        return
+    for (kind, table), spectra in zip(tables.items(), early, strict=True):
+        ends = table[f"{kind}_offset"][spectra] + stored_bytes(table, kind)[spectra]
+        # An array that only has a wrong offset does not lead to the next one.
+        if any(np.isin(ends, column).any() for column in starts):
+            reason = (
+                f"the arrays start within the first {_HEAD} bytes of the .ibd, its "
+                "UUID: offsets seem not to be counted from the start of the file"
+            )
+            problems.update(dict.fromkeys(rows.tolist(), reason))
+            return
+
+
+def _check_place(
+    kind: str,
+    table: np.ndarray,
+    filled: np.ndarray,
+    ibd: str,
+    size: int,
+    problems: dict[int, str],
+) -> None:
+    """Require arrays to lie inside of the file, behind its UUID."""
+    offsets = table[f"{kind}_offset"]
+    ends = offsets + stored_bytes(table, kind)
+    outside = filled & ((offsets < _HEAD) | (ends > size))
+    for i in _without(outside, problems).tolist():
+        where = (
+            f"its {KINDS[kind]} array takes bytes {offsets[i]} to {ends[i]} of {ibd}"
+        )
         problems[i] = (
-            f"its {_KINDS[kind]} array is compressed and has no "
+            f"{where}, where the first {_HEAD} bytes are its UUID: the offset is wrong"
+            if 0 <= offsets[i] < _HEAD
+            else f"{where}, which has {size}: the .ibd is truncated, or the offset is "
+            "wrong"
+        )
+
+
+def _check_packed(kind: str, table: np.ndarray, problems: dict[int, str]) -> None:
+    """Require compressed arrays to have a credible length."""
+    packed = table[f"{kind}_zlib"]
+    if not packed.any():
+        return
+    lengths, encoded = table[f"{kind}_length"], table[f"{kind}_encoded"]
+    for i in _without(packed & (lengths > 0) & (encoded < 0), problems).tolist():
+        problems[i] = (
+            f"its {KINDS[kind]} array is compressed and has no "
             f"encoded length ({cv.ENCODED}), which is needed to read it"
         )
     # zlib cannot pack tighter than 1 : 1032, so more values were never stored.
-    impossible = good & packed & ~unknown & (lengths > 1032 * (encoded + 8))
-    for i in np.flatnonzero(impossible).tolist():
+    impossible = packed & (lengths > 1032 * (encoded + 8))
+    for i in _without(impossible, problems).tolist():
         problems[i] = (
-            f"its {_KINDS[kind]} array is said to hold {lengths[i]} values in "
+            f"its {KINDS[kind]} array is said to hold {lengths[i]} values in "
             f"{encoded[i]} compressed bytes, which is more than they can hold"
         )
-    n_bytes = stored_bytes(spectra, kind)
-    wrong = good & ~packed & (encoded > 0) & (encoded != n_bytes)
-    if not wrong.any():
-        return
-    # Stored values of another size would leave traces: arrays that overlap, or gaps.
-    doubtful = wrong & (
-        (encoded == 2 * lengths) | (encoded == 4 * lengths) | (encoded == 8 * lengths)
-    )
-    if doubtful.any() and not _is_tight(tables, good, size):
-        for i in np.flatnonzero(doubtful).tolist():
-            stored = cv.TYPES[spectra[f"{kind}_type"][i]].name
-            problems[i] = (
-                f"its {_KINDS[kind]} array holds {lengths[i]} "
-                f"values of type {stored}, {n_bytes[i]} bytes, and an encoded length "
-                f"of {encoded[i]}: type or length is wrong, expected that they agree"
-            )
-    else:
-        scan.oddities["encoded"] = (
-            "encoded lengths disagree with lengths and data types; the latter were "
-            "taken, with which the arrays fill the .ibd without gaps or overlaps."
-            if doubtful.any()
-            else "encoded lengths disagree with lengths and data types; the latter "
-            "were taken."
+
+
+def _check_encoded(
+    layout: Layout, oddities: dict[str, str], problems: dict[int, str]
+) -> bool:
+    """Compare encoded lengths with lengths and data types; tell of new problems.
+
+    Where they disagree, the latter are right if each such array ends where the next
+    one, or the file, says so.
+    """
+    found = False
+    for kind, table in layout.tables.items():
+        encoded = table[f"{kind}_encoded"]
+        n_bytes = stored_bytes(table, kind)
+        wrong = (encoded > 0) & (encoded != n_bytes)
+        if not wrong.any():
+            continue
+        nothing = np.zeros(wrong.size, np.bool_)
+        marked = layout.marked(
+            {k: wrong if k == kind else nothing for k in layout.tables}
         )
+        if not marked.any():
+            continue
+        if (layout.gaps[marked] == 0).all():
+            oddities["encoded"] = (
+                "encoded lengths disagree with lengths and data types; the latter were "
+                "taken, with which the arrays fill the .ibd without gaps or overlaps."
+            )
+            continue
+        found = True
+        for i in layout.rows[wrong[layout.rows]].tolist():
+            stored = cv.TYPES[table[f"{kind}_type"][i]].name
+            problems[i] = (
+                f"its {KINDS[kind]} array holds {table[f'{kind}_length'][i]} values of "
+                f"type {stored}, {n_bytes[i]} bytes, and an encoded length of "
+                f"{encoded[i]}: type, length or compression is wrong, expected that "
+                "they agree"
+            )
+    return found
 
 
-def _is_tight(tables: dict[str, np.ndarray], good: np.ndarray, size: int) -> bool:
-    """Whether the arrays, of the declared types, fill the file up to its end."""
-    arrays = np.concatenate(
-        [
-            np.column_stack([table[f"{kind}_offset"], stored_bytes(table, kind)])[
-                good & (table[f"{kind}_length"] > 0)
-            ]
-            for kind, table in tables.items()
-        ]
-    )
-    arrays = np.unique(arrays, axis=0)
-    starts = np.append(arrays[1:, 0], size)
-    return bool(np.array_equal(starts, arrays.sum(axis=1)))
+def _check_gaps(
+    layout: Layout, oddities: dict[str, str], problems: dict[int, str]
+) -> None:
+    """Look for gaps that show that a data type is too narrow.
+
+    Where encoded lengths vouch for the types, or arrays that are not read lie between
+    the others, gaps are worth a warning at most. Encoded lengths of which some are
+    known to be wrong vouch for nothing.
+    """
+    if not layout.gaps.any():
+        return
+    unreliable = "encoded" in oddities
+    for kind, table in layout.tables.items():
+        unchecked = (table[f"{kind}_encoded"] <= 0) | unreliable
+        unchecked &= ~table[f"{kind}_zlib"]
+        if not unchecked[layout.rows].any():
+            _warn_of_width(layout, kind, oddities)
+            continue
+        wide = find_wide_types(layout, kind, unchecked)
+        if wide.any() and "arrays" not in oddities:
+            sizes = stored_bytes(table, kind)
+            for i in layout.spectra(wide).tolist():
+                stored = cv.TYPES[table[f"{kind}_type"][i]].name
+                reason = (
+                    f"its {KINDS[kind]} array holds {table[f'{kind}_length'][i]} "
+                    f"values of type {stored}, {sizes[i]} bytes, and no reliable "
+                    "encoded length; as all such arrays it is followed by as many "
+                    "bytes that belong to none, or three or seven times as many: its "
+                    "type seems to be wider"
+                )
+                problems.setdefault(i, reason)
+        elif (layout.gaps > 0).any():
+            oddities["gaps"] = (
+                "encoded lengths are missing or wrong, and the arrays do not fill the "
+                ".ibd, so that neither could vouch for data types; the declared ones "
+                "were taken."
+            )
+
+
+def _warn_of_width(layout: Layout, kind: str, oddities: dict[str, str]) -> None:
+    """Warn of gaps as large as the arrays, whatever the encoded lengths say."""
+    table = layout.tables[kind]
+    lengths = table[f"{kind}_length"][layout.rows]
+    # Where all are of one size, it is no more than a coincidence.
+    if (lengths == lengths[0]).all():
+        return
+    everywhere = np.ones(table.size, np.bool_)
+    if find_wide_types(layout, kind, everywhere).any() and "arrays" not in oddities:
+        oddities["gaps"] = (
+            f"every {KINDS[kind]} array is followed by a gap of its own size, or a "
+            "multiple, as if its type were wider than data type and encoded length "
+            "say; these were taken."
+        )
 
 
 def layout_oddities(

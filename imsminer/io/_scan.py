@@ -100,7 +100,6 @@ def scan_imzml(path: str | PathLike, *, fast: bool | None = None) -> Scan:
     names = [name for _, name, _ in rows.mobility_kinds]
     facts, oddities = run_facts(header, spectra, names[0] if names else None)
     oddities |= _list_oddities(header, rows, spectra.size, misencoded)
-    _unwrap_offsets(spectra, rows.problems, oddities)
     return Scan(spectra, facts, rows.problems, oddities, mobility, found is not None)
 
 
@@ -143,25 +142,3 @@ def _list_oddities(
             "Latin-1, which changes no number."
         )
     return oddities
-
-
-def _unwrap_offsets(
-    spectra: np.ndarray, problems: dict[int, str], oddities: dict[str, str]
-) -> None:
-    """Undo offsets that were written as signed 32-bit numbers.
-
-    Such writers count on from -2³¹ after 2³¹ - 1. Offsets that run upwards through the
-    file, as these do, are recovered by adding 2³² at every fall below zero.
-    """
-    for name in ("mz_offset", "intensity_offset"):
-        offsets = spectra[name]
-        negative = offsets < 0
-        negative[list(problems)] = False
-        if not negative.any():
-            continue
-        before = np.concatenate([[False], negative[:-1]])
-        offsets += (np.cumsum(negative & ~before) << 32) * (offsets >= -(1 << 31))
-        oddities["offsets"] = (
-            "byte offsets beyond 2 GB are written as negative numbers (32-bit "
-            "overflow); they were counted on from there."
-        )

@@ -220,21 +220,6 @@ def test_empty_list(tmp_path, pair, fast, tag):
         scan_imzml(odd.save(tmp_path), fast=fast)
 
 
-def test_offsets_that_wrapped_at_32_bits(tmp_path, pair, both):
-    true = [16, 2**31 - 8, 2**31 + 40, 2**32 + 16, 2**32 + 2**31 + 8]
-    odd = pair()
-    wrapped = iter([(o + 2**31) % 2**32 - 2**31 for o in true for _ in range(2)])
-    odd.xml = re.sub(
-        r'(external offset" value=")\d+',
-        lambda match: match[1] + str(next(wrapped)),
-        odd.xml,
-    )
-    scan = both(odd.save(tmp_path))
-    assert scan.spectra["mz_offset"].tolist() == true
-    assert scan.spectra["intensity_offset"].tolist() == true
-    assert set(scan.oddities) == {"offsets"}
-
-
 @pytest.mark.parametrize("where", ["array", "spectrum"])
 def test_groups_that_are_not_there(tmp_path, pair, where, both):
     ref = '<referenceableParamGroupRef ref="packing"/>'
