@@ -12,12 +12,14 @@ from imsminer.core.chunk import ChunkKernel, SpectrumChunk
 from imsminer.core.spectra import Spectra
 from imsminer.core.windows import cell_edges
 from imsminer.spectra._kernels import (
+    align_grid_numba,
+    align_grid_xp,
     align_numba,
     align_warp_numba,
     align_warp_xp,
     align_xp,
 )
-from imsminer.spectra._massmodel import STRAIGHT, MassModel
+from imsminer.spectra._massmodel import STRAIGHT, MassModel, Matches
 
 __all__ = [
     "AlignSpectra",
@@ -42,10 +44,8 @@ class AlignSpectra(ChunkKernel):
         run = model.run_number(chunk.run)
         if not model.applied[run]:
             return chunk
-        errors, heights = match(chunk, model)
-        theta, _, _ = model.fit_pixels(
-            errors, heights, model.prior[run], model.precision[run]
-        )
+        found = match_all(chunk, model)
+        theta, _, _ = model.fit_lines(found, model.prior[run], model.precision[run])
         line = (theta, model.centre, model.half)
         knots = model.knots
         if chunk.indptr is None:
@@ -87,17 +87,54 @@ def match(chunk: SpectrumChunk, model: MassModel) -> tuple[np.ndarray, np.ndarra
     return to_numpy(results[0]), to_numpy(results[1])
 
 
+def grid_lines(chunk: SpectrumChunk, model: MassModel) -> np.ndarray:
+    """Return the lines (n, 3, 2) that a search finds by all, even and odd peaks."""
+    n = chunk.n_spectra
+    if chunk.indptr is None and not chunk.profile:
+        return np.full((n, 3, 2), np.nan)
+    top = float(np.abs(model.reference).max())
+    peaks = (model.reference, model.unit, model.reference / top)
+    limits = (model.tolerance, model.grid, model.linear)
+    points: tuple = (chunk.intensity, chunk.mz)
+    name = "grid_rows"
+    if chunk.indptr is not None:
+        points = (chunk.mz, chunk.intensity, chunk.indptr)
+        name = "grid_points"
+    if is_numpy_array(chunk.intensity):
+        found = np.empty((n, 3, 2))
+        getattr(align_grid_numba, name)(*points, *peaks, *limits, found)
+    else:
+        xp, device = array_namespace(chunk.intensity), device_of(chunk.intensity)
+        moved = [xp.asarray(part, device=device) for part in (*points, *peaks)]
+        found = to_numpy(getattr(align_grid_xp, name)(*moved, *limits))
+    # From a shift at 0 and one more at the highest peak to a + b·u.
+    at_0, more = found[..., 0], found[..., 1] / top
+    return np.stack([at_0 + more * model.centre, more * model.half], axis=-1)
+
+
+def match_all(chunk: SpectrumChunk, model: MassModel) -> Matches:
+    """Return what the lines of the spectra are fitted to."""
+    lines = None if model.grid is None else grid_lines(chunk, model)
+    return Matches(*match(chunk, model), lines)
+
+
 @dataclass(frozen=True)
 class MatchChunk:
-    """Errors, then heights relative to the highest, of each spectrum: (n, 2 k)."""
+    """Errors, then heights relative to the highest, of each spectrum: (n, 2 k).
+
+    Where lines are searched on a grid, these follow: (n, 2 k + 6).
+    """
 
     model: MassModel
 
     def __call__(self, chunk: SpectrumChunk) -> np.ndarray:
-        errors, heights = match(chunk, self.model)
+        errors, heights, lines = match_all(chunk, self.model)
         top = heights.max(axis=1, keepdims=True, initial=0.0)
         heights = heights / np.where(top > 0, top, 1.0)
-        return np.concatenate([errors, heights], axis=1).astype(np.float32)
+        parts = [errors, heights]
+        if lines is not None:
+            parts.append(lines.reshape(-1, 6))
+        return np.concatenate(parts, axis=1).astype(np.float32)
 
 
 def resample(

@@ -12,7 +12,7 @@ from imsminer.core.spectra import Spectra
 from imsminer.spectra._aligning import MatchChunk, rows_as_chunk, runs_of
 from imsminer.spectra._calibrating import CalibrateSpectra
 from imsminer.spectra._frames import map_blocks
-from imsminer.spectra._massmodel import FLAT, learn_run
+from imsminer.spectra._massmodel import FLAT, Matches, learn_run
 
 __all__ = ["learn_pixels", "pixel_table"]
 
@@ -40,7 +40,8 @@ def learn_pixels(
         part = {
             key: getattr(model, key)[used] for key in ("reference", "width", "unit")
         }
-        fit = learn_run(replace(model, **part), rest[:, used], heights[rows][:, used])
+        found = Matches(rest[:, used], heights[rows][:, used])
+        fit = learn_run(replace(model, **part), found)
         precision[run] = fit.precision
     precision[-1] = np.median(precision[:-1], axis=0)
     return replace(kernel, model=replace(model, precision=precision))

@@ -4,16 +4,19 @@ Numbers, not estimators: :class:`imsminer.MassAligner` decides what is fitted on
 """
 
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from imsminer.spectra._kernels import align_numba
+from imsminer.spectra._kernels.align_warp_xp import hat
 
 __all__ = [
     "HARM",
     "MIN_GAIN",
     "STRAIGHT",
     "MassModel",
+    "Matches",
     "RunFit",
     "heldout_errors",
     "learn_run",
@@ -30,6 +33,19 @@ MAX_SCALE = 0.4
 #: Held-out errors have to fall by this part, or the run is left alone; where they rise
 #: by more than chance brings about, that is worth a warning.
 MIN_GAIN, HARM = 0.02, 0.05
+#: Reference peaks for each inner knot of a bent line.
+PER_KNOT, MAX_KNOTS = 12, 6
+#: Every other reference peak; all of them, and these.
+HALVES = (slice(0, None, 2), slice(1, None, 2))
+PARTS = (slice(None), *HALVES)
+
+
+class Matches(NamedTuple):
+    """Errors and heights (n, k) of reference peaks; lines (n, 3, 2) found on a grid."""
+
+    errors: np.ndarray
+    heights: np.ndarray
+    lines: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -49,13 +65,17 @@ class MassModel:
         Matches that a pixel needs for a line of its own.
     linear, ppm : bool
         Whether the line may have a slope; whether errors are in ppm.
+    grid : float or None
+        Width of the Gaussians of a search over a grid, in ppm or points; `None` fits
+        the errors of matches.
     knots : ndarray of float64, shape (q + 2,)
-        Where the line may bend: in u, from -1 to 1 with these ends.
+        Where the line may bend: in u, from -1 to 1 with these ends. A line is then a, b
+        and its distances from a + b·u at the q inner knots.
     runs : tuple of str
         Runs of `fit`. Further arrays have one more entry, for runs that it did not see.
-    prior, precision : ndarray of float64, shape (n_runs + 1, 2)
+    prior, precision : ndarray of float64, shape (n_runs + 1, 2 + q)
         Mean and inverse variance over the pixels of the line.
-    half_prior : ndarray of float64, shape (2, n_runs + 1, 2)
+    half_prior : ndarray of float64, shape (2, n_runs + 1, 2 + q)
         The mean from every other reference peak only.
     applied : ndarray of bool, shape (n_runs + 1,)
         Whether the run is corrected.
@@ -71,6 +91,7 @@ class MassModel:
     min_matches: int
     linear: bool
     ppm: bool
+    grid: float | None = None
     knots: np.ndarray = field(default_factory=STRAIGHT.copy)
     runs: tuple[str, ...] = ()
     prior: np.ndarray = field(default_factory=lambda: np.zeros((1, 2)))
@@ -88,9 +109,11 @@ class MassModel:
         max_shift: float,
         min_matches: int,
         linear: bool,
+        bent: bool = False,
+        grid: float | None = None,
     ) -> "MassModel":
         """Return a model of given reference peaks that has not learned anything."""
-        return cls(
+        fresh = cls(
             reference=reference,
             width=reference * 1e-6 * tolerance if ppm else reference * 0 + tolerance,
             unit=1e6 / reference if ppm else np.ones_like(reference),
@@ -101,7 +124,15 @@ class MassModel:
             min_matches=min_matches,
             linear=linear,
             ppm=ppm,
+            grid=grid,
         )
+        if not bent:
+            return fresh
+        # Each stretch between knots has as many reference peaks.
+        q = int(np.clip(reference.size // PER_KNOT, 1, MAX_KNOTS))
+        inner = np.quantile(fresh.u, np.arange(1, q + 1) / (q + 1))
+        knots = np.unique(np.concatenate([STRAIGHT, np.clip(inner, -0.99, 0.99)]))
+        return replace(fresh, knots=knots)
 
     def moved(self, errors: np.ndarray) -> "MassModel":
         """Return the model with its reference peaks moved by these errors."""
@@ -114,12 +145,34 @@ class MassModel:
             min_matches=self.min_matches,
             linear=self.linear,
         )
-        return replace(fresh, centre=self.centre, half=self.half)
+        return replace(
+            fresh,
+            centre=self.centre,
+            half=self.half,
+            grid=self.grid,
+            knots=self.knots,
+        )
 
     @property
     def u(self) -> np.ndarray:
         """Place of each reference peak, from -1 to 1."""
         return (self.reference - self.centre) / self.half
+
+    @property
+    def flat(self) -> np.ndarray:
+        """Inverse variances that leave the data alone; bends stay moderate."""
+        bends = np.full(self.knots.size - 2, (4 / self.tolerance) ** 2)
+        return np.concatenate([[FLAT, FLAT], bends])
+
+    def design(self, u: np.ndarray) -> np.ndarray:
+        """Return the functions whose sum a line is, at places `u`: (n, 2 + q)."""
+        u = np.clip(u, -1.0, 1.0)
+        bends = [hat(u, self.knots, j) for j in range(self.knots.size - 2)]
+        return np.stack([np.ones_like(u), u, *bends], axis=1)
+
+    def at_knots(self, theta: np.ndarray) -> np.ndarray:
+        """Return the errors of lines (n, 2 + q) at all knots: (n, q + 2)."""
+        return theta @ self.design(self.knots).T
 
     def run_number(self, run: str) -> int:
         """Return the entry of a run; the last one for runs that `fit` did not see."""
@@ -139,30 +192,33 @@ class MassModel:
         ----------
         errors, heights : ndarray of float64, shape (n, k)
             What matching returned.
-        prior, precision : ndarray of float64, shape (n, 2) or (2,)
+        prior, precision : ndarray of float64, shape (n, 2 + q) or (2 + q,)
             Mean and inverse variance of the lines.
         part : slice
             Which reference peaks to use.
 
         Returns
         -------
-        theta : ndarray, shape (n, 2)
+        theta : ndarray, shape (n, 2 + q)
             The lines: the prior's where the pixel's own is not good enough.
         good : ndarray of bool, shape (n,)
             Whether it is.
         matches : ndarray of int, shape (n,)
             Matches that the fit keeps.
         """
-        n = errors.shape[0]
-        prior = np.array(np.broadcast_to(prior, (n, 2)))
-        precision = np.array(np.broadcast_to(precision, (n, 2)))
+        n, p = errors.shape[0], self.knots.size
+        prior = np.array(np.broadcast_to(prior, (n, p)))
+        precision = np.array(np.broadcast_to(precision, (n, p)))
         if not self.linear:
             prior[:, 1], precision[:, 1] = 0.0, FIXED
-        theta, quality = np.empty((n, 2)), np.empty((n, 4))
-        align_numba.fit_rows(
+        theta, quality = np.empty((n, p)), np.empty((n, 4))
+        bent = p > 2
+        fit = align_numba.fit_bent_rows if bent else align_numba.fit_rows
+        places = self.design(self.u[part]) if bent else self.u[part]
+        fit(
             np.ascontiguousarray(errors[:, part]),
             np.ascontiguousarray(heights[:, part]),
-            np.ascontiguousarray(self.u[part]),
+            np.ascontiguousarray(places),
             prior,
             precision,
             1e-3 * self.tolerance,
@@ -175,8 +231,30 @@ class MassModel:
         if self.linear:
             ends = max(1, int(needed // 5))
             good &= (low >= ends) & (high >= ends)
-        good &= np.abs(theta).sum(axis=1) <= self.max_shift
+        good &= np.abs(self.at_knots(theta)).max(axis=1) <= self.max_shift
         return np.where(good[:, None], theta, prior), good, matches.astype(np.int64)
+
+    def fit_lines(
+        self,
+        found: Matches,
+        prior: np.ndarray,
+        precision: np.ndarray,
+        number: int = 0,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Do as `fit_pixels`, or take the lines that were found on a grid.
+
+        `number` says by which reference peaks: 0 all, 1 the even, 2 the odd ones.
+        """
+        part = PARTS[number]
+        if found.lines is None:
+            return self.fit_pixels(found.errors, found.heights, prior, precision, part)
+        theta = found.lines[:, number]
+        matches = np.count_nonzero(found.heights[:, part] > 0, axis=1)
+        needed = self.min_matches if number == 0 else self.min_matches / 2
+        with np.errstate(invalid="ignore"):
+            good = np.abs(theta).sum(axis=1) <= self.max_shift
+        good &= matches >= needed
+        return np.where(good[:, None], theta, prior), good, matches
 
 
 @dataclass(frozen=True)
@@ -198,34 +276,32 @@ class RunFit:
         return 1 - self.after / self.before
 
 
-HALVES = (slice(0, None, 2), slice(1, None, 2))
-
-
-def learn_run(model: MassModel, errors: np.ndarray, heights: np.ndarray) -> RunFit:
+def learn_run(model: MassModel, found: Matches) -> RunFit:
     """Learn mean and variance of the lines of a run, and judge them.
 
     The variance over pixels is the covariance of lines from even and odd reference
     peaks: noise is independent in the two and drops out. Where pixels differ by noise
     only it is about 0, and every pixel gets the line of the run. Twice the
     standard error that noise gives it is taken off, so that few pixels do not differ by
-    chance.
+    chance. Lines found on a grid stay as they are.
     """
+    errors, heights, lines = found
     weights = relative_weights(heights)
-    prior = _common_line(model, errors, weights, slice(None))
-    half_prior = np.array([_common_line(model, errors, weights, h) for h in HALVES])
-    flat = np.array([FLAT, FLAT])
-    fits = [model.fit_pixels(errors, heights, prior, flat, half) for half in HALVES]
+    if lines is None:
+        priors = [_common_line(model, errors, weights, part) for part in PARTS]
+    else:
+        priors = [_median_line(lines[:, number]) for number in range(3)]
+    prior, half_prior = priors[0], np.array(priors[1:])
+    fits = [model.fit_lines(found, prior, model.flat, number) for number in (1, 2)]
     good = fits[0][1] & fits[1][1]
-    variance = np.zeros(2)
+    variance = np.zeros(prior.size)
     if good.sum() > 1:
         one, other = (theta[good] - prior for theta, _, _ in fits)
         noise = 0.5 * np.mean((one - other) ** 2, axis=0)
         chance = 2 * noise / np.sqrt(good.sum())
         variance = np.maximum(np.mean(one * other, axis=0) - chance, 0.0)
     precision = 1 / np.maximum(variance, 1 / FIXED)
-    before, after = heldout_errors(
-        model, errors, heights, half_prior[:, None], precision[None]
-    )
+    before, after = heldout_errors(model, found, half_prior[:, None], precision[None])
     return RunFit(
         prior,
         precision,
@@ -238,8 +314,7 @@ def learn_run(model: MassModel, errors: np.ndarray, heights: np.ndarray) -> RunF
 
 def heldout_errors(
     model: MassModel,
-    errors: np.ndarray,
-    heights: np.ndarray,
+    found: Matches,
     half_prior: np.ndarray,
     precision: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -247,11 +322,13 @@ def heldout_errors(
 
     Parameters
     ----------
-    errors, heights : ndarray of float64, shape (n, k)
+    model : MassModel
+        The model.
+    found : Matches
         What matching returned.
-    half_prior : ndarray of float64, shape (2, n or 1, 2)
+    half_prior : ndarray of float64, shape (2, n or 1, 2 + q)
         Mean of the lines, by each half.
-    precision : ndarray of float64, shape (n or 1, 2)
+    precision : ndarray of float64, shape (n or 1, 2 + q)
         Inverse variance of the lines.
 
     Returns
@@ -259,16 +336,15 @@ def heldout_errors(
     before, after : ndarray of float64, shape (n, k)
         0 where nothing matched.
     """
-    before = np.where(heights > 0, errors, 0.0)
+    before = np.where(found.heights > 0, found.errors, 0.0)
     after = before.copy()
-    for number, half in enumerate(HALVES):
-        other = HALVES[1 - number]
-        prior = half_prior[number]
-        theta, _, _ = model.fit_pixels(errors, heights, prior, precision, half)
-        u = np.clip(model.u[other], -1.0, 1.0)
-        predicted = theta[:, :1] + theta[:, 1:] * u
+    for number in (1, 2):
+        other = PARTS[3 - number]
+        prior = half_prior[number - 1]
+        theta, _, _ = model.fit_lines(found, prior, precision, number)
+        predicted = theta @ model.design(model.u[other]).T
         after[:, other] = np.where(
-            heights[:, other] > 0, before[:, other] - predicted, 0.0
+            found.heights[:, other] > 0, before[:, other] - predicted, 0.0
         )
     return before, after
 
@@ -303,12 +379,18 @@ def common_errors(
     return np.where(np.isnan(median), 0.0, median), weights.sum(axis=0)
 
 
+def _median_line(lines: np.ndarray) -> np.ndarray:
+    """Return the median of the lines that were found; no error where none was."""
+    known = lines[np.isfinite(lines).all(axis=1)]
+    return np.median(known, axis=0) if len(known) else np.zeros(2)
+
+
 def _common_line(
     model: MassModel, errors: np.ndarray, weights: np.ndarray, part: slice
 ) -> np.ndarray:
     """Return the line through the median errors; no error where it is not good."""
     median, weight = common_errors(errors, weights)
     theta, _, _ = model.fit_pixels(
-        median[None], weight[None], np.zeros(2), np.full(2, FLAT), part
+        median[None], weight[None], np.zeros(model.knots.size), model.flat, part
     )
     return theta[0]

@@ -1,11 +1,24 @@
 """Reference peaks for alignment: strong, alone, and spread over the mass range."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+import pandas as pd
 from scipy.signal import find_peaks
 
+from imsminer._array import array_namespace, to_numpy
+from imsminer.core.axis import MassAxis
+from imsminer.core.engine import axis_statistics
+from imsminer.core.spectra import Spectra
 from imsminer.spectra._kernels.align_numba import match_rows
 
-__all__ = ["reference_peaks"]
+__all__ = [
+    "array_references",
+    "given_references",
+    "reference_peaks",
+    "spectra_references",
+]
 
 #: As many peaks are taken, from as many segments of the range.
 N_PEAKS = 100
@@ -14,6 +27,60 @@ N_SEGMENTS = 10
 MIN_SNR = 5.0
 #: A peak is alone when no other of this part of its height is near.
 RIVAL = 0.3
+
+
+def spectra_references(X: Spectra, ppm: float, n_jobs: int | None) -> np.ndarray:
+    """Return reference peaks of the mean of some Spectra: one pass."""
+    axis = None if X.mz is not None else MassAxis.estimate(X)
+    statistics = axis_statistics(X, axis, full=False, n_jobs=n_jobs)
+    mz, mean = statistics.mz, statistics.mean
+    found = reference_peaks(mz, mean, 1e-6 * ppm * mz)
+    return found[found > 0]
+
+
+def array_references(X: Any, points: float) -> np.ndarray:
+    """Return reference peaks of the mean row of an array, as positions."""
+    mean = to_numpy(array_namespace(X).mean(X, axis=0)).astype(np.float64)
+    position = np.arange(mean.size, dtype=np.float64)
+    return reference_peaks(position, mean, np.full(mean.size, points))
+
+
+def given_references(
+    given: Any, of_other: Callable[[Spectra], np.ndarray]
+) -> np.ndarray:
+    """Return sorted, distinct reference peaks from whatever says them.
+
+    Parameters
+    ----------
+    given : array-like, DataFrame, Spectra or fitted estimator
+        m/z, a table with a column `mz`, another run, or what has `reference_`.
+    of_other : callable
+        Finds the reference peaks of another run.
+    """
+    if isinstance(given, Spectra):
+        given = of_other(given)
+    elif hasattr(given, "reference_"):
+        given = to_numpy(given.reference_)
+    elif hasattr(given, "get_params"):
+        message = (
+            f"MassAligner: reference is a {type(given).__name__} without reference_. "
+            "Fit it first; and since cloning forgets that, pass its reference_ in "
+            "pipelines."
+        )
+        raise ValueError(message)
+    elif isinstance(given, pd.DataFrame):
+        if "mz" not in given.columns:
+            message = (
+                "MassAligner: reference is a table without a column 'mz'; it has "
+                f"{', '.join(map(str, given.columns[:8]))}."
+            )
+            raise ValueError(message)
+        given = given["mz"]
+    reference = np.unique(np.asarray(given, dtype=np.float64).ravel())
+    if not np.all(np.isfinite(reference)):
+        message = "MassAligner: reference must be finite m/z values."
+        raise ValueError(message)
+    return reference
 
 
 def reference_peaks(mz: np.ndarray, mean: np.ndarray, width: np.ndarray) -> np.ndarray:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numbers
 import warnings
-from dataclasses import replace
 from typing import Any, ClassVar
 
-import joblib
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from imsminer._array import (
@@ -17,14 +16,18 @@ from imsminer._array import (
     check_same_namespace,
     device_of,
     is_numpy_array,
-    to_numpy,
 )
 from imsminer._sklearn_compat import Interval, StrOptions
-from imsminer.core.axis import MassAxis
-from imsminer.core.engine import axis_statistics, map_rows
 from imsminer.core.estimator import SpectraTransformer
 from imsminer.core.spectra import Spectra
-from imsminer.spectra._aligning import AlignSpectra, MatchChunk, rows_as_chunk
+from imsminer.spectra._align_learning import (
+    learn,
+    learned,
+    match_values,
+    pixel_table,
+    run_table,
+)
+from imsminer.spectra._aligning import AlignSpectra, rows_as_chunk, runs_of
 from imsminer.spectra._frames import (
     SameColumns,
     check_values,
@@ -38,12 +41,13 @@ from imsminer.spectra._massmodel import (
     MassModel,
     RunFit,
     common_errors,
-    heldout_errors,
-    learn_run,
     relative_weights,
-    weighted_median,
 )
-from imsminer.spectra._reference import reference_peaks
+from imsminer.spectra._reference import (
+    array_references,
+    given_references,
+    spectra_references,
+)
 
 __all__ = ["MassAligner"]
 
@@ -63,15 +67,25 @@ class MassAligner(SameColumns, SpectraTransformer):
 
     Parameters
     ----------
-    reference : array-like of float, default=None
-        m/z of reference peaks, at least `min_matches`. By default up to 100 strong
-        peaks of the mean spectrum that stand alone, moved to the median of their places
-        in the spectra: alignment is then relative.
+    reference : array-like, DataFrame, Spectra or fitted MassAligner, default=None
+        m/z of reference peaks, at least `min_matches`; a table of peaks with a column
+        `mz`; another run, or an aligner that was fitted to it, whose reference peaks to
+        take. By default up to 100 strong peaks of the mean spectrum that stand alone,
+        moved to the median of their places in the spectra: alignment is then relative.
     tolerance : float, default=20.0
         How far from a reference peak its match may lie, in ppm; more than the largest
         error, and less than half of the distance between peaks.
-    model : {"linear", "shift"}, default="linear"
-        Whether the error is a line or constant in ppm.
+    model : {"linear", "shift", "piecewise"}, default="linear"
+        Whether the error is a line, constant in ppm, or straight between up to 6 inner
+        knots, which have as many reference peaks (12 or more) between them.
+    method : {"landmarks", "grid"}, default="landmarks"
+        ``"grid"`` searches the shift and the stretch with which Gaussians at the
+        reference peaks correlate best with the spectrum, on a grid of 20 × 20 that is
+        refined five times, as msalign does. Nothing is drawn towards the run; reference
+        peaks of the mean spectrum stay where they are. It is there for comparisons:
+        landmarks are quicker and no less accurate.
+    width : float, default=None
+        Of these Gaussians exp(−(x / width)²), in ppm; half of `tolerance` when `None`.
     min_matches : int, default=10
         Matches that a pixel needs for a line of its own. With a slope, some have to lie
         in the lowest and some in the highest third of the range.
@@ -89,7 +103,8 @@ class MassAligner(SameColumns, SpectraTransformer):
         The reference peaks; empty when there were too few and nothing is aligned.
     report_ : DataFrame
         One row per pixel of `fit`: `run`, `matches`, `shift_ppm` (a), `stretch_ppm`
-        (b), `before_ppm` and `after_ppm` (median absolute error, each half of the
+        (b), with ``model="piecewise"`` `bend_ppm` (largest distance from that line),
+        `before_ppm` and `after_ppm` (median absolute error, each half of the
         reference peaks corrected by the other half), `accepted` (whether the pixel has
         a line of its own; else it gets that of its run).
     runs_ : DataFrame
@@ -151,9 +166,11 @@ class MassAligner(SameColumns, SpectraTransformer):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        "reference": [None, "array-like"],
+        "reference": [None, "array-like", Spectra, BaseEstimator],
         "tolerance": [Interval(numbers.Real, 0, None, closed="neither")],
-        "model": [StrOptions({"shift", "linear"})],
+        "model": [StrOptions({"shift", "linear", "piecewise"})],
+        "method": [StrOptions({"landmarks", "grid"})],
+        "width": [None, Interval(numbers.Real, 0, None, closed="neither")],
         "min_matches": [Interval(numbers.Integral, 2, None, closed="left")],
         "max_shift": [None, Interval(numbers.Real, 0, None, closed="neither")],
         "guard": ["boolean"],
@@ -166,6 +183,8 @@ class MassAligner(SameColumns, SpectraTransformer):
         reference: Any = None,
         tolerance: float = 20.0,
         model: str = "linear",
+        method: str = "landmarks",
+        width: float | None = None,
         min_matches: int = 10,
         max_shift: float | None = None,
         guard: bool = True,
@@ -174,6 +193,8 @@ class MassAligner(SameColumns, SpectraTransformer):
         self.reference = reference
         self.tolerance = tolerance
         self.model = model
+        self.method = method
+        self.width = width
         self.min_matches = min_matches
         self.max_shift = max_shift
         self.guard = guard
@@ -195,6 +216,12 @@ class MassAligner(SameColumns, SpectraTransformer):
             The fitted estimator.
         """
         self._validate_params()
+        if self.method == "grid" and self.model == "piecewise":
+            message = (
+                "MassAligner: method='grid' searches shifts and lines only; take "
+                "model='linear' or 'shift', or method='landmarks'."
+            )
+            raise ValueError(message)
         self.__dict__.pop("_like", None)
         if isinstance(X, Spectra):
             values = self._check_spectra(X, reset=True)
@@ -203,37 +230,45 @@ class MassAligner(SameColumns, SpectraTransformer):
             values = check_values(self, X, reset=True)
             self._like = empty_like(values)
             reference = self._column_references(values)
+        run_of_row, ppm = runs_of(values), isinstance(values, Spectra)
         if reference.size < self.min_matches:
             self._warn_few(reference.size)
             self._kernel = None
             self.reference_ = self._in_namespace(np.empty(0))
-            nothing = np.zeros((len(_runs_of(values)), 0))
-            self.report_ = self._report(None, nothing, nothing, values)
-            names = tuple(dict.fromkeys(_runs_of(values)))
-            self.runs_ = self._run_table(names, None, isinstance(values, Spectra))
+            self.report_ = pixel_table(None, None, run_of_row, ppm)
+            self.runs_ = run_table(dict.fromkeys(run_of_row), ppm)
             return self
+        tolerance = float(self.tolerance)
+        grid = None
+        if self.method == "grid":
+            grid = float(0.5 * tolerance if self.width is None else self.width)
         model = MassModel.around(
             reference,
-            ppm=isinstance(values, Spectra),
-            tolerance=float(self.tolerance),
-            max_shift=float(
-                self.tolerance if self.max_shift is None else self.max_shift
-            ),
+            ppm=ppm,
+            tolerance=tolerance,
+            max_shift=tolerance if self.max_shift is None else float(self.max_shift),
             min_matches=int(self.min_matches),
-            linear=self.model == "linear",
+            linear=self.model != "shift",
+            bent=self.model == "piecewise",
+            grid=grid,
         )
-        errors, heights = self._match(values, model)
-        if self.reference is None:
-            bias, _ = common_errors(errors, relative_weights(heights))
-            errors = errors - bias
+        found = match_values(values, model, self.n_jobs)
+        if self.reference is None and grid is None:
+            bias, _ = common_errors(found.errors, relative_weights(found.heights))
+            found = found._replace(errors=found.errors - bias)
             model = model.moved(bias)
-        model = self._learn(model, errors, heights, _runs_of(values))
+        fits, pooled = learn(model, found, run_of_row)
+        applied = [self._judge(name, fit) for name, fit in fits.items()]
+        single = len(fits) == 1
+        applied.append(applied[0] if single else self._judge(None, pooled))
+        model = learned(model, fits, pooled, applied)
         self._kernel = AlignSpectra(model)
         self.reference_ = self._in_namespace(model.reference)
-        self.report_ = self._report(model, errors, heights, values)
+        self.report_ = pixel_table(model, found, run_of_row, ppm)
+        self.runs_ = run_table(fits, ppm)
+        self.runs_["aligned"] = applied[:-1]
         self.runs_["n_accepted"] = [
-            int(self.report_["accepted"][_runs_of(values) == run].sum())
-            for run in self.runs_.index
+            int(self.report_["accepted"][run_of_row == run].sum()) for run in fits
         ]
         return self
 
@@ -288,88 +323,39 @@ class MassAligner(SameColumns, SpectraTransformer):
             values = self._check_spectra(X, reset=False)
         else:
             values = check_values(self, X, reset=False)
+        run_of_row, ppm = runs_of(values), isinstance(values, Spectra)
         if self._kernel is None:
-            nothing = np.zeros((len(_runs_of(values)), 0))
-            return self._report(None, nothing, nothing, values)
-        self._require_unit(ppm=isinstance(values, Spectra))
+            return pixel_table(None, None, run_of_row, ppm)
+        self._require_unit(ppm=ppm)
         model = self._kernel.model
-        return self._report(model, *self._match(values, model), values)
+        found = match_values(values, model, self.n_jobs)
+        return pixel_table(model, found, run_of_row, ppm)
 
     # Learning ------------------------------------------------------------------------
 
     def _references(self, X: Spectra) -> np.ndarray:
-        if self.reference is not None:
-            low, high = X.source.mz_range()
-            reference = self._given()
-            if reference.size and reference[0] <= 0:
-                message = (
-                    f"MassAligner: reference m/z must be positive; got {reference[0]}."
-                )
-                raise ValueError(message)
-            return reference[(reference >= low) & (reference <= high)]
-        axis = None if X.mz is not None else MassAxis.estimate(X)
-        statistics = axis_statistics(X, axis, full=False, n_jobs=self.n_jobs)
-        mz, mean = statistics.mz, statistics.mean
-        found = reference_peaks(mz, mean, 1e-6 * self.tolerance * mz)
-        return found[found > 0]
+        if self.reference is None:
+            return spectra_references(X, float(self.tolerance), self.n_jobs)
+        low, high = X.source.mz_range()
+        reference = given_references(self.reference, self._of_other)
+        if reference.size and reference[0] <= 0:
+            message = (
+                f"MassAligner: reference m/z must be positive; got {reference[0]}."
+            )
+            raise ValueError(message)
+        return reference[(reference >= low) & (reference <= high)]
 
     def _column_references(self, values: Any) -> np.ndarray:
-        if self.reference is not None:
-            reference = self._given()
-            return reference[(reference >= 0) & (reference <= values.shape[1] - 1)]
-        xp = array_namespace(values)
-        mean = to_numpy(xp.mean(values, axis=0)).astype(np.float64)
-        width = np.full(mean.size, float(self.tolerance))
-        return reference_peaks(np.arange(mean.size, dtype=np.float64), mean, width)
+        if self.reference is None:
+            return array_references(values, float(self.tolerance))
+        reference = given_references(self.reference, self._of_other)
+        return reference[(reference >= 0) & (reference <= values.shape[1] - 1)]
 
-    def _given(self) -> np.ndarray:
-        reference = np.unique(np.asarray(self.reference, dtype=np.float64).ravel())
-        if not np.all(np.isfinite(reference)):
-            message = "MassAligner: reference must be finite m/z values."
-            raise ValueError(message)
-        return reference
-
-    def _match(self, values: Any, model: MassModel) -> tuple[np.ndarray, np.ndarray]:
-        reader = MatchChunk(model)
-        if isinstance(values, Spectra):
-            key = ("align", joblib.hash(model))
-            table = map_rows(values, reader, key, n_jobs=self.n_jobs, label="Matching")
-        else:
-            parts = map_blocks(
-                lambda block: reader(rows_as_chunk(block)), values, self.n_jobs
-            )
-            table = np.concatenate(parts)
-        errors, heights = np.split(table.astype(np.float64), 2, axis=1)
-        return errors, heights
-
-    def _learn(
-        self,
-        model: MassModel,
-        errors: np.ndarray,
-        heights: np.ndarray,
-        run_of_row: np.ndarray,
-    ) -> MassModel:
-        names = tuple(dict.fromkeys(run_of_row))
-        fits = []
-        for name in names:
-            rows = run_of_row == name
-            fits.append(learn_run(model, errors[rows], heights[rows]))
-        pooled = fits[0] if len(fits) == 1 else learn_run(model, errors, heights)
-        applied = np.array(
-            [self._judge(*pair) for pair in zip(names, fits, strict=True)]
-        )
-        everyone = bool(applied[0]) if len(fits) == 1 else self._judge(None, pooled)
-        self.runs_ = self._run_table(names, fits, model.ppm)
-        self.runs_["aligned"] = applied
-        every = [*fits, pooled]
-        return replace(
-            model,
-            runs=names,
-            prior=np.array([fit.prior for fit in every]),
-            precision=np.array([fit.precision for fit in every]),
-            half_prior=np.stack([fit.half_prior for fit in every], axis=1),
-            applied=np.append(applied, everyone),
-        )
+    def _of_other(self, run: Spectra) -> np.ndarray:
+        """Return the reference peaks that another run would be aligned to."""
+        keywords = {"tolerance": self.tolerance, "min_matches": self.min_matches}
+        other = MassAligner(**keywords, guard=False, n_jobs=self.n_jobs)
+        return other.fit(run).reference_
 
     def _judge(self, run: str | None, fit: RunFit) -> bool:
         """Whether to align a run; warn where that would make it worse."""
@@ -393,59 +379,6 @@ class MassAligner(SameColumns, SpectraTransformer):
             )
             warnings.warn(message, UserWarning, stacklevel=4)
         return False
-
-    def _run_table(
-        self, names: tuple[str, ...], fits: list[RunFit] | None, ppm: bool
-    ) -> pd.DataFrame:
-        unit = "ppm" if ppm else "points"
-        columns = ["shift", "stretch", "spread", "before", "after"]
-        values = np.full((len(names), 6), np.nan)
-        for row, fit in zip(values, fits or [], strict=False):
-            spread = fit.precision[0] ** -0.5
-            row[:] = (*fit.prior, spread, fit.before, fit.after, fit.gain)
-        table = pd.DataFrame(
-            values,
-            index=pd.Index(names, name="run"),
-            columns=[*(f"{name}_{unit}" for name in columns), "gain"],
-        )
-        return table.assign(n_accepted=0, aligned=False)
-
-    def _report(
-        self,
-        model: MassModel | None,
-        errors: np.ndarray,
-        heights: np.ndarray,
-        values: Any,
-    ) -> pd.DataFrame:
-        run_of_row = _runs_of(values)
-        unit = "ppm" if isinstance(values, Spectra) else "points"
-        n = run_of_row.size
-        theta, before, after = np.zeros((n, 2)), np.full(n, np.nan), np.full(n, np.nan)
-        accepted, matches = np.zeros(n, bool), np.zeros(n, np.int64)
-        if model is not None:
-            number = np.array([model.run_number(str(run)) for run in run_of_row])
-            lines = (model.prior[number], model.precision[number])
-            theta, good, matches = model.fit_pixels(errors, heights, *lines)
-            applied = model.applied[number]
-            accepted = good & applied
-            theta = np.where(applied[:, None], theta, 0.0)
-            halves = model.half_prior[:, number]
-            raw, corrected = heldout_errors(model, errors, heights, halves, lines[1])
-            corrected = np.where(applied[:, None], corrected, raw)
-            weights = relative_weights(heights)
-            before = weighted_median(np.abs(raw), weights)
-            after = weighted_median(np.abs(corrected), weights)
-        return pd.DataFrame(
-            {
-                "run": run_of_row,
-                "matches": matches,
-                f"shift_{unit}": theta[:, 0],
-                f"stretch_{unit}": theta[:, 1],
-                f"before_{unit}": before,
-                f"after_{unit}": after,
-                "accepted": accepted,
-            }
-        )
 
     def _require_unit(self, *, ppm: bool) -> None:
         if self._kernel.model.ppm != ppm:
@@ -481,10 +414,3 @@ class MassAligner(SameColumns, SpectraTransformer):
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.array_api_support = True
         return tags
-
-
-def _runs_of(values: Any) -> np.ndarray:
-    """Return the name of the run of each pixel; one nameless run for an array."""
-    if isinstance(values, Spectra):
-        return values.pixels["run"].to_numpy(dtype=object)
-    return np.full(values.shape[0], "", dtype=object)

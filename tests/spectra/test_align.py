@@ -365,7 +365,7 @@ def test_a_single_spectrum():
     ("wrong", "message"),
     [
         ({"tolerance": 0}, "'tolerance' parameter of MassAligner"),
-        ({"model": "piecewise"}, "'model' parameter of MassAligner"),
+        ({"model": "cubic"}, "'model' parameter of MassAligner"),
         ({"min_matches": 1}, "'min_matches' parameter"),
         ({"reference": [500.0, np.nan]}, "must be finite"),
         ({"reference": [-1.0, 500.0]}, "must be positive"),

@@ -7,7 +7,7 @@ to 1 over the reference peaks and stays constant beyond them.
 import numba as nb
 import numpy as np
 
-__all__ = ["fit_rows", "match_points", "match_rows"]
+__all__ = ["fit_bent_rows", "fit_rows", "match_points", "match_rows"]
 
 #: Tukey's constant: 95 % efficient where errors are normal.
 TUKEY = 4.685
@@ -206,6 +206,94 @@ def fit_rows(errors, heights, u, prior, precision, floor, theta, quality):
             errors[i],
             heights[i],
             u,
+            prior[i],
+            precision[i],
+            floor,
+            theta[i],
+            quality[i],
+        )
+
+
+@nb.njit(nogil=True, cache=True)
+def _solve(matrix, vector):
+    """Solve a small positive definite system in place; False where it is singular."""
+    p = vector.size
+    diagonal = np.empty(p)
+    for i in range(p):
+        diagonal[i] = matrix[i, i]
+    for i in range(p):
+        if not matrix[i, i] > 1e-12 * diagonal[i]:
+            return False
+        for j in range(i + 1, p):
+            factor = matrix[j, i] / matrix[i, i]
+            for k in range(i, p):
+                matrix[j, k] -= factor * matrix[i, k]
+            vector[j] -= factor * vector[i]
+    for i in range(p - 1, -1, -1):
+        for k in range(i + 1, p):
+            vector[i] -= matrix[i, k] * vector[k]
+        vector[i] /= matrix[i, i]
+    return True
+
+
+@nb.njit(nogil=True, cache=True)
+def _fit_bent(errors, heights, design, prior, precision, floor, theta, quality):
+    p, n = design.shape[1], 0
+    for k in range(errors.size):
+        n += heights[k] > 0
+    theta[:] = prior
+    quality[:] = 0.0
+    quality[3] = np.inf
+    if n == 0:
+        return
+    e, B, w = np.empty(n), np.empty((n, p)), np.empty(n)
+    n = 0
+    for k in range(errors.size):
+        if heights[k] > 0:
+            e[n], w[n] = errors[k], heights[k]
+            B[n] = design[k]
+            n += 1
+    high = np.sort(w)[int(0.9 * (n - 1))]
+    for k in range(n):
+        w[k] = min(1.0, 2.0 * w[k] / (w[k] + high))
+    residual = e - B @ theta
+    theta[0] += _weighted_median(residual, w)
+    scale, tukey = floor, np.ones(n)
+    matrix, vector = np.empty((p, p)), np.empty(p)
+    for _ in range(N_ITERATIONS):
+        residual = e - B @ theta
+        scale = max(floor, 1.4826 * _weighted_median(np.abs(residual), w))
+        matrix[:] = 0.0
+        for i in range(p):
+            matrix[i, i] = precision[i]
+            vector[i] = precision[i] * prior[i]
+        for k in range(n):
+            r = residual[k] / (TUKEY * scale)
+            tukey[k] = (1 - r * r) ** 2 if abs(r) < 1 else 0.0
+            v = w[k] * tukey[k] / (scale * scale)
+            for i in range(p):
+                vector[i] += v * B[k, i] * e[k]
+                for j in range(p):
+                    matrix[i, j] += v * B[k, i] * B[k, j]
+        if not _solve(matrix, vector):
+            break
+        theta[:] = vector
+    for k in range(n):
+        if tukey[k] > 0:
+            quality[0] += 1
+            quality[1] += B[k, 1] < -1 / 3
+            quality[2] += B[k, 1] > 1 / 3
+    quality[3] = scale
+
+
+@nb.njit(nogil=True, cache=True)
+def fit_bent_rows(errors, heights, design, prior, precision, floor, theta, quality):
+    """Do as `fit_rows` for any functions of m/z: `design` (k, p), the line first."""
+    for i in range(errors.shape[0]):
+        _fit_bent(
+            errors[i],
+            heights[i],
+            design,
             prior[i],
             precision[i],
             floor,

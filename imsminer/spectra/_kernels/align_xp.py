@@ -9,7 +9,14 @@ from typing import Any
 from imsminer._array import array_namespace, device_of
 from imsminer.spectra._kernels.align_warp_xp import resample_rows, shift_points
 
-__all__ = ["fit_rows", "match_points", "match_rows", "resample_rows", "shift_points"]
+__all__ = [
+    "fit_bent_rows",
+    "fit_rows",
+    "match_points",
+    "match_rows",
+    "resample_rows",
+    "shift_points",
+]
 
 TUKEY = 4.685
 N_ITERATIONS = 10
@@ -121,6 +128,15 @@ def fit_rows(
 ) -> tuple[Any, Any]:
     """Return the robust lines (n, 2) of rows of errors, and their quality (n, 4)."""
     xp = array_namespace(errors)
+    design = xp.stack([xp.ones_like(u), u], axis=1)
+    return fit_bent_rows(errors, heights, design, prior, precision, floor)
+
+
+def fit_bent_rows(
+    errors: Any, heights: Any, design: Any, prior: Any, precision: Any, floor: float
+) -> tuple[Any, Any]:
+    """Return the robust curves (n, p) of rows of errors, and their quality (n, 4)."""
+    xp = array_namespace(errors)
     found = heights > 0
     zeros, ones = xp.zeros_like(errors), xp.ones_like(errors)
     number = xp.sum(xp.astype(found, xp.int64), axis=1, keepdims=True)
@@ -132,39 +148,60 @@ def fit_rows(
     high = xp.sum(xp.where(column == rank, ranked, zeros), axis=1, keepdims=True)
     w = 2 * heights / xp.where(found, heights + high, ones)
     w = xp.where(found, xp.minimum(w, ones), zeros)
-    prior_a, prior_b = prior[:, :1], prior[:, 1:]
-    precision_a, precision_b = precision[:, :1], precision[:, 1:]
-    a = prior_a + _weighted_median(e - prior_a - prior_b * u, w)
-    b = prior_b
-    tukey, scale = ones, xp.zeros_like(a) + floor
+    p = design.shape[1]
+    basis = [design[:, i] for i in range(p)]
+    start = _weighted_median(e - prior @ design.T, w)
+    theta = xp.concat([prior[:, :1] + start, prior[:, 1:]], axis=1)
+    tukey, scale = ones, xp.zeros_like(start) + floor
     for _ in range(N_ITERATIONS):
-        residual = e - a - b * u
+        residual = e - theta @ design.T
         spread = 1.4826 * _weighted_median(xp.abs(residual), w)
         scale = xp.maximum(spread, xp.zeros_like(spread) + floor)
         r = residual / (TUKEY * scale)
         tukey = xp.where(xp.abs(r) < 1, (1 - r * r) ** 2, zeros)
         v = w * tukey / scale**2
-        s0 = xp.sum(v, axis=1, keepdims=True) + precision_a
-        s1 = xp.sum(v * u, axis=1, keepdims=True)
-        s2 = xp.sum(v * u * u, axis=1, keepdims=True) + precision_b
-        t0 = xp.sum(v * e, axis=1, keepdims=True) + precision_a * prior_a
-        t1 = xp.sum(v * u * e, axis=1, keepdims=True) + precision_b * prior_b
-        determinant = s0 * s2 - s1 * s1
-        good = determinant > 1e-12 * s0 * s2
-        safe = xp.where(good, determinant, xp.ones_like(determinant))
-        a = xp.where(good, (t0 * s2 - t1 * s1) / safe, a)
-        b = xp.where(good, (t1 * s0 - t0 * s1) / safe, b)
+        vector = [
+            xp.sum(v * f * e, axis=1) + precision[:, i] * prior[:, i]
+            for i, f in enumerate(basis)
+        ]
+        matrix = [[xp.sum(v * f * g, axis=1) for g in basis] for f in basis]
+        for i in range(p):
+            matrix[i][i] = matrix[i][i] + precision[:, i]
+        solved, good = _solve(matrix, vector)
+        theta = xp.where(good[:, None], xp.stack(solved, axis=1), theta)
     any_match = number > 0
-    a, b = xp.where(any_match, a, prior_a), xp.where(any_match, b, prior_b)
+    theta = xp.where(any_match, theta, prior)
     kept = found & (tukey > 0)
 
     def count(mask: Any) -> Any:
         return xp.sum(xp.astype(mask, xp.float64), axis=1, keepdims=True)
 
     scale = xp.where(any_match, scale, xp.full_like(scale, xp.inf))
-    low, upper = kept & (u < -1 / 3), kept & (u > 1 / 3)
+    low, upper = kept & (basis[1] < -1 / 3), kept & (basis[1] > 1 / 3)
     quality = xp.concat([count(kept), count(low), count(upper), scale], axis=1)
-    return xp.concat([a, b], axis=1), quality
+    return theta, quality
+
+
+def _solve(matrix: list[list[Any]], vector: list[Any]) -> tuple[list[Any], Any]:
+    """Solve small positive definite systems, one a row; and say which are regular."""
+    xp, p = array_namespace(vector[0]), len(vector)
+    diagonal = [matrix[i][i] for i in range(p)]
+    good = xp.ones_like(vector[0], dtype=xp.bool)
+    for i in range(p):
+        regular = matrix[i][i] > 1e-12 * diagonal[i]
+        good = good & regular
+        pivot = xp.where(regular, matrix[i][i], xp.ones_like(matrix[i][i]))
+        matrix[i][i] = pivot
+        for j in range(i + 1, p):
+            factor = matrix[j][i] / pivot
+            row = zip(matrix[j], matrix[i], strict=True)
+            matrix[j] = [one - factor * other for one, other in row]
+            vector[j] = vector[j] - factor * vector[i]
+    for i in range(p - 1, -1, -1):
+        for k in range(i + 1, p):
+            vector[i] = vector[i] - matrix[i][k] * vector[k]
+        vector[i] = vector[i] / matrix[i][i]
+    return vector, good
 
 
 def _weighted_median(values: Any, weights: Any) -> Any:
