@@ -129,7 +129,7 @@ def _check_packed(kind: str, table: np.ndarray, problems: dict[int, str]) -> Non
     if not packed.any():
         return
     lengths, encoded = table[f"{kind}_length"], table[f"{kind}_encoded"]
-    for i in _without(packed & (lengths > 0) & (encoded < 0), problems).tolist():
+    for i in _without(packed & (lengths > 0) & (encoded <= 0), problems).tolist():
         problems[i] = (
             f"its {KINDS[kind]} array is compressed and has no "
             f"encoded length ({cv.ENCODED}), which is needed to read it"

@@ -42,6 +42,9 @@ _UNIT_NAMES = {
     "m": "UO:0000008",
 }
 
+# Extent of the image and number of its pixels, along x and y.
+_EXTENTS = (("IMS:1000044", cv.MAX_COUNT_X), ("IMS:1000045", cv.MAX_COUNT_Y))
+
 
 @dataclass(frozen=True)
 class RunFacts:
@@ -224,7 +227,7 @@ def _pixel_size(header: Header, oddities: dict[str, str]) -> tuple[float, float]
         if cv.PIXEL_SIZE_Y not in terms:
             y = x
         if np.isfinite(x) and np.isfinite(y):
-            sizes.append((x, y))
+            sizes.append(_side_of_area(terms, x, y, oddities))
     if not sizes:
         oddities["pixel_size"] = (
             "the file gives no usable pixel size; lengths and scale bars are in pixels."
@@ -236,7 +239,40 @@ def _pixel_size(header: Header, oddities: dict[str, str]) -> tuple[float, float]
             f"sizes {', '.join(f'{x:g} × {y:g}' for x, y in sizes)} µm; the first was "
             "taken."
         )
+    for accession, first, second in header.repeated:
+        if accession in (cv.PIXEL_SIZE_X, cv.PIXEL_SIZE_Y):
+            given = [_length_in_um(term) for term in (first, second)]
+            if given[0] != given[1]:
+                axis = "x" if accession == cv.PIXEL_SIZE_X else "y"
+                oddities["scan_settings"] = (
+                    f"one place of the file gives two pixel sizes along {axis}, "
+                    f"{given[0]:g} and {given[1]:g} µm; the first was taken."
+                )
     return sizes[0]
+
+
+def _side_of_area(
+    terms: dict[str, Term], x: float, y: float, oddities: dict[str, str]
+) -> tuple[float, float]:
+    """Return the sides of a pixel where what is given as its size is its area.
+
+    Extent and number of pixels tell: the given size is then the square of what they
+    say, along both axes.
+    """
+    sides = []
+    for extent, count in _EXTENTS:
+        length, n_pixels = _length_in_um(terms.get(extent)), _count([terms], count)
+        sides.append(length / n_pixels if n_pixels else np.nan)
+    areas = [side * side for side in sides]
+    squared = np.allclose([x, y], areas, rtol=1e-3, atol=0)
+    if not squared or np.allclose(sides, 1, rtol=1e-2):
+        return x, y
+    oddities["pixel_area"] = (
+        f"the pixel size is given as {x:g} × {y:g} µm, but extent and number of pixels "
+        f"make it {sides[0]:g} × {sides[1]:g} µm, of which it is the square: an area. "
+        "The latter was taken."
+    )
+    return sides[0], sides[1]
 
 
 def _count(settings: list[dict[str, Term]], accession: str) -> int | None:

@@ -86,9 +86,9 @@ def scan_imzml(path: str | PathLike, *, fast: bool | None = None) -> Scan:
         found = scan_fast(path, file) if fast else None
         if found is not None:
             header, spectra, mobility, rows = found
-            misencoded = False
+            read_as = None
         else:
-            header, rows, misencoded = parse_xml(path, file)
+            header, rows, read_as = parse_xml(path, file)
             spectra = spectrum_table(rows)
             mobility = mobility_table(rows, spectra)
     if spectra.size == 0:
@@ -99,12 +99,12 @@ def scan_imzml(path: str | PathLike, *, fast: bool | None = None) -> Scan:
         raise ImzMLError(message)
     names = [name for _, name, _ in rows.mobility_kinds]
     facts, oddities = run_facts(header, spectra, names[0] if names else None)
-    oddities |= _list_oddities(header, rows, spectra.size, misencoded)
+    oddities |= _list_oddities(header, rows, spectra.size, read_as)
     return Scan(spectra, facts, rows.problems, oddities, mobility, found is not None)
 
 
 def _list_oddities(
-    header: Header, rows: SpectrumRows, n_spectra: int, misencoded: bool
+    header: Header, rows: SpectrumRows, n_spectra: int, read_as: str | None
 ) -> dict[str, str]:
     oddities = {}
     if header.count is None or header.count.strip() != str(n_spectra):
@@ -136,9 +136,10 @@ def _list_oddities(
             "arrays are declared with two data types; the one that agrees with their "
             "encoded length was taken."
         )
-    if misencoded:
+    if read_as is not None:
+        name = {"iso-8859-1": "Latin-1"}.get(read_as, read_as.upper())
         oddities["encoding"] = (
             "the text is not in the encoding that the file declares; it was read as "
-            "Latin-1, which changes no number."
+            f"{name}, which changes no number."
         )
     return oddities

@@ -25,7 +25,8 @@ class Header:
     """What an imzML file says before its first spectrum.
 
     Terms are dictionaries from accession to `Term`, groups resolved. The place of the
-    list of spectra is plain where <mzML> and <run> are all that is open there.
+    list of spectra is plain where <mzML> and <run> are all that is open there. Where
+    one place gives a term twice, the first is taken, and both are in `repeated`.
     """
 
     encoding: str | None = None
@@ -38,6 +39,7 @@ class Header:
     scan_settings: list[dict[str, Term]] = field(default_factory=list)
     instruments: list[dict[str, Term]] = field(default_factory=list)
     wrong_names: dict[str, str] = field(default_factory=dict)
+    repeated: list[tuple[str, Term, Term]] = field(default_factory=list)
     count: str | None = None
     list_start: int = -1
     is_plain: bool = False
@@ -48,12 +50,15 @@ class _HeaderDone(Exception):
 
 
 class _Retry(Exception):
-    """The encoding that the file declares is not the one it is written in."""
+    """The encoding that the file declares is not the one it is written in.
+
+    The argument is the one to try next.
+    """
 
 
 def parse_xml(
     path: str | PathLike, file: IO[bytes], *, header_only: bool = False
-) -> tuple[Header, SpectrumRows, bool]:
+) -> tuple[Header, SpectrumRows, str | None]:
     """Parse the XML of an imzML file.
 
     Parameters
@@ -70,40 +75,46 @@ def parse_xml(
     header : Header
     rows : SpectrumRows
         Empty with `header_only`.
-    misencoded : bool
-        Whether the bytes contradict the declared encoding, so that text other than
-        ASCII was taken as Latin-1. No number depends on it.
+    encoding : str or None
+        In which encoding the text was read, where that is not the one it declares:
+        the one that its first bytes show, or Latin-1. No number depends on it.
 
     Raises
     ------
     ImzMLError
         When the XML is cut off or not well-formed, declares entities, or is not mzML.
     """
-    for encoding in (None, "iso-8859-1"):
-        parser = _Parser(path, encoding, header_only)
+    encoding = None
+    while True:
+        parser = _Parser(path, file, encoding, header_only)
         try:
             file.seek(0)
-            parser.run(file)
-        except _Retry:
-            continue
-        return parser.header, parser.rows, encoding is not None
-    message = f"{path}: the text encoding of this XML cannot be read."
-    raise ImzMLError(message)
+            parser.run()
+        except _Retry as error:
+            encoding = str(error)
+        else:
+            return parser.header, parser.rows, encoding
 
 
 class _Parser:
     """State of one pass of expat over a file."""
 
     def __init__(
-        self, path: str | PathLike, encoding: str | None, header_only: bool
+        self,
+        path: str | PathLike,
+        file: IO[bytes],
+        encoding: str | None,
+        header_only: bool,
     ) -> None:
         self.path = path
+        self._file = file
         self.header = Header()
         self._builder = RowBuilder()
         self.rows = self._builder.rows
         self._override = encoding
         self._header_only = header_only
         self._raw_groups: dict[str, list[tuple[str, Term | None]]] = {}
+        self._n_resolved = 0
         self._stack: list[str] = []
         self._depth = 0
         self._target: list[tuple[str, Term | None]] | None = None
@@ -118,12 +129,12 @@ class _Parser:
         self._expat.EntityDeclHandler = self._entity
 
     # -- driving ---------------------------------------------------------------------
-    def run(self, file: IO[bytes]) -> None:
+    def run(self) -> None:
         piece = b""
         start = 0
         try:
             while True:
-                piece = file.read(PIECE)
+                piece = self._file.read(PIECE)
                 if not piece:
                     self._expat.Parse(b"", True)
                     break
@@ -146,12 +157,12 @@ class _Parser:
     def _explain(self, error: Exception, piece: bytes, start: int) -> None:
         """Raise what a parse error means to the user, or `_Retry`."""
         at = self._expat.ErrorByteIndex
-        if self._override is None:
-            unknown = not isinstance(error, expat.ExpatError) or error.code == 18
-            near = piece[max(at - start - 4, 0) : max(at - start, 0) + 8]
-            invalid = isinstance(error, expat.ExpatError) and error.code == 4
-            if unknown or (invalid and not near.isascii()):
-                raise _Retry from error
+        code = error.code if isinstance(error, expat.ExpatError) else None
+        if self._override is None and code in (None, *_WRONG_ENCODING):
+            raise _Retry(self._shown_encoding()) from error
+        near = piece[max(at - start - 4, 0) : max(at - start, 0) + 8]
+        if self._override in (None, "utf-8") and code == 4 and not near.isascii():
+            raise _Retry(_LATIN_1) from error
         line, column = self._expat.ErrorLineNumber, self._expat.ErrorColumnNumber
         message = (
             f"{self.path}: the XML is cut off or not well-formed at line {line}, "
@@ -160,8 +171,17 @@ class _Parser:
         )
         raise ImzMLError(message) from error
 
+    def _shown_encoding(self) -> str:
+        """Return the encoding that the first bytes of the file show."""
+        self._file.seek(0)
+        head = self._file.read(2)
+        return _FIRST_BYTES.get(head, "utf-8")
+
     def _declaration(self, version: str, encoding: str | None, alone: int) -> None:
         self.header.encoding = encoding
+        python_only = (encoding or "").lower().replace("-", "_") in _PYTHON_ONLY
+        if python_only and self._override is None:
+            raise _Retry(self._shown_encoding())
 
     def _doctype(
         self, name: str, system: str | None, public: str | None, subset: int
@@ -250,6 +270,8 @@ class _Parser:
             self._stack.pop()
         if name in (*_SECTIONS, "referenceableParamGroup"):
             self._target = None
+        elif name in _DETAILS and self._stack and self._stack[-1] in _SECTIONS:
+            self._target = self._sections[-1][1]
 
     def _check_root(self) -> None:
         if self.header.root not in ("mzML", "indexedmzML"):
@@ -278,7 +300,7 @@ class _Parser:
     def _finish_header(self) -> None:
         header = self.header
         for group in self._raw_groups:
-            header.groups[group] = self._resolve([(group, None)], ())
+            self._resolve_group(group, ())
         for name, raw in self._sections:
             terms = self._resolve(raw, ())
             if name == "fileContent":
@@ -290,25 +312,64 @@ class _Parser:
         for terms in header.groups.values():
             header.other.update(terms)
 
+    def _resolve_group(self, group: str, above: tuple[str, ...]) -> dict[str, Term]:
+        """Return the terms of a group; each is resolved once."""
+        known = self.header.groups.get(group)
+        if known is not None:
+            return known
+        raw = self._raw_groups.get(group)
+        if raw is None:
+            # This makes arrays unreadable, whose type or compression may be in it.
+            text = f"compression unknown: the parameter group {group!r} is not defined"
+            return {cv.UNDECODABLE: Term(text, "", "", "")}
+        if group in above or len(above) >= _MAX_NESTING:
+            by = " > ".join(above[:9])
+            what = (
+                "to itself" if group in above else f"to more than {len(above)} others"
+            )
+            message = (
+                f"{self.path}: the parameter group {above[0]!r} refers {what}, one by "
+                f"way of the other: {by}. Write the terms in place of the references."
+            )
+            raise ImzMLError(message)
+        terms = self.header.groups[group] = self._resolve(raw, (*above, group))
+        return terms
+
     def _resolve(
         self, raw: list[tuple[str, Term | None]], above: tuple[str, ...]
     ) -> dict[str, Term]:
         """Put the terms of referenced groups in place of the references."""
         terms: dict[str, Term] = {}
         for key, term in raw:
-            if term is not None:
-                terms[key] = term
-            elif key in above:
+            found = self._resolve_group(key, above) if term is None else {key: term}
+            self._n_resolved += len(found)
+            if self._n_resolved > _MAX_TERMS:
                 message = (
-                    f"{self.path}: the parameter group {key!r} refers to itself, by "
-                    f"way of {' > '.join(above)}."
+                    f"{self.path}: its parameter groups hold more than {_MAX_TERMS:,} "
+                    "terms, with those of the groups that they refer to. Write the "
+                    "terms in place of the references."
                 )
                 raise ImzMLError(message)
-            else:
-                terms |= self._resolve(self._raw_groups.get(key, []), (*above, key))
+            for accession, new in found.items():
+                first = terms.setdefault(accession, new)
+                if first != new:
+                    self.header.repeated.append((accession, first, new))
         return terms
 
 
 _SECTIONS = ("fileContent", "scanSettings", "instrumentConfiguration")
 # Parts of an instrument or of scan settings whose terms are not about the whole.
 _DETAILS = ("componentList", "softwareRef", "targetList", "sourceFileRefList")
+# More than any writer makes, and little enough for any machine.
+_MAX_NESTING, _MAX_TERMS = 100, 1_000_000
+_LATIN_1 = "iso-8859-1"
+# What expat calls an unknown or incorrect encoding.
+_WRONG_ENCODING = (18, 19)
+# Python would decode these, with warnings of its own.
+_PYTHON_ONLY = ("unicode_escape", "raw_unicode_escape")
+_FIRST_BYTES = {
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+    b"<\0": "utf-16le",
+    b"\0<": "utf-16be",
+}

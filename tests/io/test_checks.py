@@ -336,3 +336,12 @@ def test_a_spectrum_of_another_type(tmp_path, pair):
     wrong = re.sub(r'(encoded length" value=")52"', lambda m: m[1] + '55"', files.xml)
     files.xml = wrong
     assert skipped(files.save(tmp_path, "last"))[1] == [3, 5]
+
+
+def test_compressed_arrays_of_no_bytes(tmp_path, pair):
+    files = pair(make_spectra(), zlib=True)
+    files.xml = re.sub(r'(encoded length" value=")\d+', r"\g<1>0", files.xml, count=3)
+    path = files.save(tmp_path)
+    with pytest.raises(ImzMLError, match="compressed and has no encoded length"):
+        ImzMLReader(path)
+    assert skipped(path)[1] == [0, 1]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from imsminer.io._scan import scan_imzml
+from tests.io.conftest import cv
 
 
 @pytest.mark.shared
@@ -48,6 +49,83 @@ def test_pixel_size_units(tmp_path, pair, unit, value, micrometres, both):
     scan = both(odd.save(tmp_path))
     assert scan.facts.pixel_size_x == pytest.approx(micrometres, nan_ok=True)
     assert ("pixel_size" in scan.oddities) == np.isnan(micrometres)
+
+
+UNIT = ' unitAccession="UO:0000017" unitName="micrometer"'
+GROUP = '<referenceableParamGroup id="size">'
+END = '</referenceableParamGroup><referenceableParamGroup id="scan1">'
+REF = '<referenceableParamGroupRef ref="size"/>'
+SIZE_X = cv("IMS:1000046", "pixel size (x)", "50", ' unitCvRef="UO"' + UNIT)
+
+
+@pytest.mark.parametrize("by_group", [True, False])
+@pytest.mark.parametrize(
+    ("second", "differs"),
+    [
+        (cv("IMS:1000046", "pixel size (x)", "70", UNIT), True),
+        (cv("IMS:1000046", "pixel size (x)", "0.05", ' unitName="millimeter"'), False),
+    ],
+)
+def test_pixel_size_given_twice(tmp_path, pair, second, differs, by_group, both):
+    odd = pair()
+    if by_group:
+        odd.replace('<referenceableParamGroup id="scan1">', f"{GROUP}{second}{END}", 1)
+        second = REF
+    scan = both(odd.replace(SIZE_X, SIZE_X + second).save(tmp_path))
+    assert scan.facts.pixel_size_x == 50
+    assert set(scan.oddities) == ({"scan_settings"} if differs else set())
+    if differs:
+        assert "along x, 50 and 70" in scan.oddities["scan_settings"]
+
+
+@pytest.mark.parametrize(
+    ("size", "extents", "taken"),
+    [
+        ("2500", ("50000", "50000"), 50.0),
+        ("2500", ("2500000", "2500000"), 2500.0),
+        ("2500", ("50000", "40000"), 2500.0),
+        ("2500", None, 2500.0),
+        ("1", ("1000", "1000"), 1.0),
+    ],
+)
+def test_pixel_size_that_is_an_area(tmp_path, pair, size, extents, taken, both):
+    odd = pair(micrometres=size)
+    if extents is not None:
+        given = "".join(
+            cv(f"IMS:100004{number}", f"max dimension {axis}", extent, UNIT)
+            for number, axis, extent in zip("45", "xy", extents, strict=True)
+        )
+        odd.replace("</scanSettings>", given + "</scanSettings>")
+    scan = both(odd.save(tmp_path))
+    assert scan.facts.pixel_size_x == scan.facts.pixel_size_y == taken
+    assert set(scan.oddities) == ({"pixel_area"} if taken == 50 else set())
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        '<sourceFileRefList count="1"><sourceFileRef ref="f1"/></sourceFileRefList>',
+        f'<targetList count="1"><target>{cv("IMS:1000046", "pixel size (x)", "7")}'
+        "</target></targetList>",
+    ],
+)
+def test_details_before_the_terms(tmp_path, pair, details, both):
+    odd = pair().replace(
+        '<scanSettings id="scanSettings1">', '<scanSettings id="s">' + details
+    )
+    scan = both(odd.save(tmp_path))
+    assert scan.facts.pixel_size_x == 50
+    assert not scan.oddities
+
+
+def test_components_before_the_name_of_the_instrument(tmp_path, pair, both):
+    source = cv("MS:1000075", "matrix-assisted laser desorption ionization")
+    odd = pair().replace(
+        '<instrumentConfiguration id="IC1">',
+        '<instrumentConfiguration id="IC1"><componentList count="1">'
+        f"<source order='1'>{source}</source></componentList>",
+    )
+    assert both(odd.save(tmp_path)).facts.instrument == "MALDI test stand"
 
 
 def test_missing_lists_in_the_header(tmp_path, pair, both):

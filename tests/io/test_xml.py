@@ -167,6 +167,35 @@ def test_other_encodings(tmp_path, pair, encoding, both):
 
 
 @pytest.mark.parametrize(
+    ("declared", "written", "read_as"),
+    [
+        ("UTF-16", "utf-8", "UTF-8"),
+        ("UTF-16", "utf-8-sig", "UTF-8"),
+        ("UTF-16", "iso-8859-1", "Latin-1"),
+        ("UTF-8", "utf-16", "UTF-16"),
+        ("UTF-8", "utf-16-le", "UTF-16LE"),
+        ("UTF-8", "utf-16-be", "UTF-16BE"),
+        ("no-such-code", "utf-8", "UTF-8"),
+        ("no-such-code", "iso-8859-1", "Latin-1"),
+        ("unicode_escape", "utf-8", "UTF-8"),
+        ("raw-unicode-escape", "utf-8", "UTF-8"),
+        ("rot13", "utf-8", "UTF-8"),
+        ("Shift_JIS", "utf-8", "UTF-8"),
+    ],
+)
+def test_declared_encodings_that_are_wrong(
+    tmp_path, pair, declared, written, read_as, both
+):
+    odd = pair().replace('encoding="UTF-8"', f'encoding="{declared}"')
+    scan = both(odd.replace("MALDI", "µ-MALDI").save(tmp_path, encoding=written))
+    assert scan.facts.instrument == "µ-MALDI test stand"
+    assert set(scan.oddities) == {"encoding"}
+    assert f"read as {read_as}," in scan.oddities["encoding"]
+    expected = scan_imzml(pair().save(tmp_path, "plain")).spectra
+    np.testing.assert_array_equal(scan.spectra, expected)
+
+
+@pytest.mark.parametrize(
     ("doctype", "refused"),
     [
         ('<!DOCTYPE mzML [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>', True),
@@ -184,6 +213,65 @@ def test_entities_are_refused(tmp_path, pair, doctype, refused, both):
                 scan_imzml(path, fast=fast)
     else:
         assert not both(path).fast
+
+
+def with_groups(files, groups):
+    """Add groups: the names to which each refers, in front of the others."""
+    text = ""
+    for name, references in groups.items():
+        refs = "".join(f'<referenceableParamGroupRef ref="{r}"/>' for r in references)
+        text += f'<referenceableParamGroup id="{name}">{refs}</referenceableParamGroup>'
+    mark = '<referenceableParamGroup id="mzArray">'
+    return files.replace(mark, text + mark, 1)
+
+
+@pytest.mark.parametrize("backwards", [True, False])
+@pytest.mark.parametrize("n", [50, 3000])
+def test_chains_of_groups(tmp_path, pair, n, backwards, both):
+    numbers = range(n)[::-1] if backwards else range(n)
+    groups = {f"g{i}": [f"g{i + 1}"] for i in numbers} | {f"g{n}": ["intensityArray"]}
+    odd = with_groups(pair(), groups)
+    mark = '<binaryDataArray encodedLength="0">\n<referenceableParamGroupRef ref="'
+    path = odd.replace(mark + "intensityArray", mark + "g0").save(tmp_path)
+    if n > 100 and not backwards:
+        for fast in (True, False):
+            with pytest.raises(ImzMLError, match="'g0' refers to more than 100 others"):
+                scan_imzml(path, fast=fast)
+    else:
+        expected = scan_imzml(pair().save(tmp_path, "plain"))
+        np.testing.assert_array_equal(both(path).spectra, expected.spectra)
+
+
+def test_groups_that_multiply(tmp_path, pair, both):
+    # Each refers twice to the next: 2^40 terms, if they were written out.
+    groups = {f"g{i}": [f"g{i + 1}"] * 2 for i in range(40)} | {"g40": ["scan1"]}
+    scan = both(with_groups(pair(), groups).save(tmp_path))
+    assert not scan.problems
+    assert not scan.oddities
+
+
+def test_groups_of_too_many_terms(tmp_path, pair):
+    # Each refers to the one before it, and so holds all the terms of the first.
+    odd = with_groups(pair(), {f"g{i}": [f"g{i - 1}"] for i in range(1, 1000)})
+    terms = "".join(f'<cvParam accession="X:{i}" name="x"/>' for i in range(2000))
+    mark = '<referenceableParamGroup id="g1">'
+    first = f'<referenceableParamGroup id="g0">{terms}</referenceableParamGroup>'
+    path = odd.replace(mark, first + mark).save(tmp_path)
+    with pytest.raises(ImzMLError, match="more than 1,000,000 terms"):
+        scan_imzml(path, fast=False)
+
+
+@pytest.mark.parametrize("where", ["array", "spectrum"])
+def test_groups_that_refer_to_none(tmp_path, pair, where, both):
+    name = "intensityArray" if where == "array" else "scan1"
+    mark = f'<referenceableParamGroup id="{name}">'
+    odd = pair().replace(mark, mark + '<referenceableParamGroupRef ref="packing"/>')
+    scan = both(odd.save(tmp_path))
+    if where == "array":
+        assert len(scan.problems) == 5
+        assert "parameter group 'packing' is not defined" in scan.problems[0]
+    else:
+        assert not scan.problems
 
 
 def test_group_cycle(tmp_path, pair):
