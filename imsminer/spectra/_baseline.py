@@ -48,7 +48,7 @@ METHODS = (*ENVELOPES, "median", "polynomial", "noise")
 PREFIX = "pybaselines:"
 Z_THRESHOLD = 3.0
 #: Noise is judged in windows whose centres are this many half windows apart.
-HOP, LEAST_HOP = 8, 64
+HOP, LEAST_HOP = 16, 64
 #: Rows are taken in blocks of about this many values, which the L2 cache holds.
 BLOCK = 2**16
 WHY = (
@@ -101,6 +101,8 @@ class Method:
             xp = array_namespace(X)
             reach = xp.asarray(reach, device=device_of(X))
             return self._rest(X, mz, reach, widest)
+        if self.name == "snip" and not self.lifts:
+            return self._snip(X, reach)
         out = np.empty(X.shape, X.dtype)
         size = max(1, BLOCK // m)
         for start in range(0, n, size):
@@ -112,8 +114,7 @@ class Method:
         xp = array_namespace(X)
         if self.name == "snip":
             rest = self._snip(X, reach)
-            # Peaks and noise above 0 are all that the lift looks at.
-            values = xp.clip(X, 0.0, None) if self.lifts else X
+            values = X
         else:
             values = xp.clip(X, 0.0, None)
             base = self._baseline(values, mz, reach)
@@ -278,7 +279,7 @@ class SubtractSnip(SubtractBaseline):
         snip_numba.snip_points(values, *points, reach, result, method.linear)
         if method.lifts:
             hop = hop_of(method.width.widest(grid))
-            baseline_numba.lift_points(np.maximum(values, 0), result, *points, hop)
+            baseline_numba.lift_points(values, result, *points, hop)
         return result
 
 

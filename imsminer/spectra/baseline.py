@@ -122,7 +122,7 @@ class BaselineSubtractor(SameColumns, SpectraTransformer):
     0. Data of Fourier-transform instruments usually have no baseline.
 
     The middle of the noise is the median of what is left above the lower edge, in
-    windows of 16 half windows, without what lies above twice the median, and at most 4
+    windows of 32 half windows, without what lies above twice the median, and at most 4
     standard deviations of the second differences: smooth signals and sparse profiles,
     which show no noise, are not lifted.
 

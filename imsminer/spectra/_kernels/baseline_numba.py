@@ -21,7 +21,7 @@ SECOND_DIFFERENCE = 6.0**0.5
 #: A lift is at most this many standard deviations of the noise.
 MAX_LIFT = 4.0
 #: Most values that a window is judged by.
-N_SAMPLES = 256
+N_SAMPLES = 128
 MAX_STEPS = 100
 
 
@@ -35,41 +35,27 @@ def _count(values, limit):
 
 @nb.njit(nogil=True, cache=True)
 def _ordered(values, k):
-    """Return the k-th smallest of values of at least 0, counted from 0.
-
-    Counts of values up to a limit are vectorised, so halving the range is quicker than
-    sorting.
-    """
-    zero = values.dtype.type(0)
-    if _count(values, zero) > k:
-        return zero
-    low, high = zero, values[0]
-    for i in range(values.size):
-        high = max(high, values[i])
-    half = values.dtype.type(0.5)
-    # Not more than k values are <= low, more than k are <= high.
-    below, upto = 0, values.size
-    for _ in range(60):
-        if upto - below <= 2:
-            break
-        middle = low + half * (high - low)
-        if middle <= low or middle >= high:
-            break
-        n = _count(values, middle)
-        if n > k:
-            high, upto = middle, n
+    """Return the k-th smallest value, counted from 0; the values change places."""
+    low, high = 0, values.size - 1
+    while low < high:
+        pivot = values[(low + high) // 2]
+        i, j = low, high
+        while i <= j:
+            while values[i] < pivot:
+                i += 1
+            while pivot < values[j]:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i += 1
+                j -= 1
+        if k <= j:
+            high = j
+        elif k >= i:
+            low = i
         else:
-            low, below = middle, n
-    while True:
-        # The smallest value above `low`, and how many are up to it.
-        least, n = high, 0
-        for i in range(values.size):
-            if low < values[i] < least:
-                least = values[i]
-        n = _count(values, least)
-        if n > k or least >= high:
-            return least
-        low = least
+            break
+    return values[k]
 
 
 @nb.njit(nogil=True, cache=True)
@@ -104,7 +90,7 @@ def lift_rows(Y, R, hop, out):
     rest = np.empty(2 * side + 1, R.dtype)
     bends = np.empty(2 * side + 1, R.dtype)
     levels = np.empty(n_windows)
-    two = R.dtype.type(2)
+    zero, two = R.dtype.type(0), R.dtype.type(2)
     for r in range(rows):
         y, above = Y[r], R[r]
         for w in range(n_windows):
@@ -114,17 +100,18 @@ def lift_rows(Y, R, hop, out):
                 if 0 <= i < m:
                     rest[n] = above[i]
                     i = min(max(i, 1), m - 2)
-                    bends[n] = abs((y[i - 1] - two * y[i]) + y[i + 1])
+                    left, here, right = y[i - 1], y[i], y[i + 1]
+                    left, right = max(left, zero), max(right, zero)
+                    bends[n] = abs((left - two * max(here, zero)) + right)
                     n += 1
             levels[w] = _lift(rest[:n], bends[:n])
-        zero = R.dtype.type(0)
         for w in range(n_windows):
             start, stop = w * hop, min((w + 1) * hop, m)
-            here, step = levels[w], 0.0
+            level, step = levels[w], 0.0
             if w + 1 < n_windows:
-                step = (levels[w + 1] - here) / hop
+                step = (levels[w + 1] - level) / hop
             for i in range(start, stop):
-                lifted = R.dtype.type(above[i] - (here + step * (i - start)))
+                lifted = R.dtype.type(above[i] - (level + step * (i - start)))
                 out[r, i] = lifted if lifted > zero else zero
 
 

@@ -10,7 +10,7 @@ __all__ = ["lift_rows", "minima_rows", "noise_rows", "polynomial_rows"]
 MAD_TO_SD = 1.4826
 SECOND_DIFFERENCE = 6.0**0.5
 MAX_LIFT = 4.0
-N_SAMPLES = 256
+N_SAMPLES = 128
 MAX_STEPS = 100
 
 
@@ -37,7 +37,7 @@ def lift_rows(Y: Any, R: Any, hop: int) -> Any:
     index = xp.arange(m, dtype=xp.float64, device=device)
     rows = []
     for i in range(R.shape[0]):
-        y = Y[i, :]
+        y = xp.clip(Y[i, :], 0.0, None)
         bends = xp.take(y, near - 1) - 2 * xp.take(y, near) + xp.take(y, near + 1)
         rest = xp.reshape(xp.take(R[i, :], places), inside.shape)
         rest = xp.sort(xp.where(inside, rest, xp.inf), axis=1)
