@@ -32,7 +32,9 @@ class _LazyGroup(click.Group):
                 warnings.showwarning = _show_warning
                 return super().invoke(ctx)
         except (OSError, ValueError) as error:
-            raise click.ClickException(str(error)) from error
+            # Notes say in which step, run and pixel it happened.
+            notes = getattr(error, "__notes__", [])
+            raise click.ClickException("\n".join([str(error), *notes])) from error
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
