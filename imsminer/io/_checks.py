@@ -6,10 +6,15 @@ import numpy as np
 
 from imsminer.io import _vocabulary as cv
 from imsminer.io._facts import RunFacts
-from imsminer.io._layout import KINDS, Layout, find_overlaps, find_wide_types
+from imsminer.io._layout import (
+    KINDS,
+    Arrays,
+    Layout,
+    find_overlaps,
+    find_wide_types,
+)
 from imsminer.io._offsets import unwrap_offsets
 from imsminer.io._scan import Scan
-from imsminer.io._stored import stored_bytes
 
 __all__ = ["find_problems", "layout_oddities"]
 
@@ -36,22 +41,26 @@ def find_problems(scan: Scan, ibd: str, size: int) -> dict[int, str]:
     tables = {"mz": spectra, "intensity": spectra}
     if scan.mobility is not None:
         tables["mobility"] = scan.mobility
-    _check_lengths(tables, problems)
-    filled = spectra["mz_length"] > 0
-    unwrap_offsets(tables, _without(filled, problems), size, problems, scan.oddities)
-    _check_head(tables, _without(filled, problems), problems)
-    for kind, table in tables.items():
-        _check_place(kind, table, filled, ibd, size, problems)
-        _check_packed(kind, table, problems)
+    arrays = {kind: Arrays.of(table, kind) for kind, table in tables.items()}
+    _check_lengths(arrays, problems)
+    filled = arrays["mz"].lengths > 0
+    rows = _without(filled, problems)
+    if unwrap_offsets(arrays, rows, size, problems, scan.oddities):
+        for kind, table in tables.items():
+            table[f"{kind}_offset"] = arrays[kind].offsets
+    _check_head(arrays, _without(filled, problems), problems)
+    for kind, places in arrays.items():
+        _check_place(kind, places, filled, ibd, size, problems)
+        _check_packed(kind, places, problems)
     rows = _without(filled, problems)
     if rows.size == 0:
         return problems
-    layout = Layout(tables, rows, size)
+    layout = Layout(arrays, rows, size)
     if _check_encoded(layout, scan.oddities, problems):
         rows = _without(filled, problems)
         if rows.size == 0:
             return problems
-        layout = Layout(tables, rows, size)
+        layout = Layout(arrays, rows, size)
     problems |= find_overlaps(layout, ibd)
     _check_gaps(layout, scan.oddities, problems)
     return problems
@@ -65,13 +74,13 @@ def _without(chosen: np.ndarray, problems: dict[int, str]) -> np.ndarray:
     return np.flatnonzero(chosen)
 
 
-def _check_lengths(tables: Mapping[str, np.ndarray], problems: dict[int, str]) -> None:
+def _check_lengths(arrays: Mapping[str, Arrays], problems: dict[int, str]) -> None:
     """Require as many intensities, and mobilities, as m/z values."""
-    expected = tables["mz"]["mz_length"]
+    expected = arrays["mz"].lengths
     plural = {"intensity": "intensities", "mobility": "ion mobilities"}
     for kind, name in plural.items():
-        if kind in tables:
-            found = tables[kind][f"{kind}_length"]
+        if kind in arrays:
+            found = arrays[kind].lengths
             for i in _without(found != expected, problems).tolist():
                 problems[i] = (
                     f"it has {found[i]} {name} for {expected[i]} m/z values, expected "
@@ -80,15 +89,17 @@ def _check_lengths(tables: Mapping[str, np.ndarray], problems: dict[int, str]) -
 
 
 def _check_head(
-    tables: Mapping[str, np.ndarray], rows: np.ndarray, problems: dict[int, str]
+    arrays: Mapping[str, Arrays], rows: np.ndarray, problems: dict[int, str]
 ) -> None:
     """Require offsets to count from the start of the file, not from behind its UUID."""
-    starts = [table[f"{kind}_offset"][rows] for kind, table in tables.items()]
-    early = [rows[(column >= 0) & (column < _HEAD)] for column in starts]
-    if not any(spectra.size for spectra in early):
+    if all((places.offsets >= _HEAD).all() for places in arrays.values()):
         return
-    for (kind, table), spectra in zip(tables.items(), early, strict=True):
-        ends = table[f"{kind}_offset"][spectra] + stored_bytes(table, kind)[spectra]
+    starts = [places.offsets[rows] for places in arrays.values()]
+    early = [rows[(column >= 0) & (column < _HEAD)] for column in starts]
+    for places, spectra in zip(arrays.values(), early, strict=True):
+        if spectra.size == 0:
+            continue
+        ends = places.offsets[spectra] + places.sizes[spectra]
         # An array that only has a wrong offset does not lead to the next one.
         if any(np.isin(ends, column).any() for column in starts):
             reason = (
@@ -101,15 +112,14 @@ def _check_head(
 
 def _check_place(
     kind: str,
-    table: np.ndarray,
+    places: Arrays,
     filled: np.ndarray,
     ibd: str,
     size: int,
     problems: dict[int, str],
 ) -> None:
     """Require arrays to lie inside of the file, behind its UUID."""
-    offsets = table[f"{kind}_offset"]
-    ends = offsets + stored_bytes(table, kind)
+    offsets, ends = places.offsets, places.offsets + places.sizes
     outside = filled & ((offsets < _HEAD) | (ends > size))
     for i in _without(outside, problems).tolist():
         where = (
@@ -123,12 +133,11 @@ def _check_place(
         )
 
 
-def _check_packed(kind: str, table: np.ndarray, problems: dict[int, str]) -> None:
+def _check_packed(kind: str, places: Arrays, problems: dict[int, str]) -> None:
     """Require compressed arrays to have a credible length."""
-    packed = table[f"{kind}_zlib"]
+    lengths, encoded, packed = places.lengths, places.encoded, places.packed
     if not packed.any():
         return
-    lengths, encoded = table[f"{kind}_length"], table[f"{kind}_encoded"]
     for i in _without(packed & (lengths > 0) & (encoded <= 0), problems).tolist():
         problems[i] = (
             f"its {KINDS[kind]} array is compressed and has no "
@@ -152,15 +161,14 @@ def _check_encoded(
     one, or the file, says so.
     """
     found = False
-    for kind, table in layout.tables.items():
-        encoded = table[f"{kind}_encoded"]
-        n_bytes = stored_bytes(table, kind)
+    for kind, places in layout.arrays.items():
+        encoded, n_bytes = places.encoded, places.sizes
         wrong = (encoded > 0) & (encoded != n_bytes)
         if not wrong.any():
             continue
         nothing = np.zeros(wrong.size, np.bool_)
         marked = layout.marked(
-            {k: wrong if k == kind else nothing for k in layout.tables}
+            {k: wrong if k == kind else nothing for k in layout.arrays}
         )
         if not marked.any():
             continue
@@ -172,9 +180,9 @@ def _check_encoded(
             continue
         found = True
         for i in layout.rows[wrong[layout.rows]].tolist():
-            stored = cv.TYPES[table[f"{kind}_type"][i]].name
+            stored = cv.TYPES[places.types[i]].name
             problems[i] = (
-                f"its {KINDS[kind]} array holds {table[f'{kind}_length'][i]} values of "
+                f"its {KINDS[kind]} array holds {places.lengths[i]} values of "
                 f"type {stored}, {n_bytes[i]} bytes, and an encoded length of "
                 f"{encoded[i]}: type, length or compression is wrong, expected that "
                 "they agree"
@@ -194,21 +202,19 @@ def _check_gaps(
     if not layout.gaps.any():
         return
     unreliable = "encoded" in oddities
-    for kind, table in layout.tables.items():
-        unchecked = (table[f"{kind}_encoded"] <= 0) | unreliable
-        unchecked &= ~table[f"{kind}_zlib"]
+    for kind, places in layout.arrays.items():
+        unchecked = ((places.encoded <= 0) | unreliable) & ~places.packed
         if not unchecked[layout.rows].any():
             _warn_of_width(layout, kind, oddities)
             continue
         wide = find_wide_types(layout, kind, unchecked)
         if wide.any() and "arrays" not in oddities:
-            sizes = stored_bytes(table, kind)
             for i in layout.spectra(wide).tolist():
-                stored = cv.TYPES[table[f"{kind}_type"][i]].name
+                stored = cv.TYPES[places.types[i]].name
                 reason = (
-                    f"its {KINDS[kind]} array holds {table[f'{kind}_length'][i]} "
-                    f"values of type {stored}, {sizes[i]} bytes, and no reliable "
-                    "encoded length; as all such arrays it is followed by as many "
+                    f"its {KINDS[kind]} array holds {places.lengths[i]} values of type "
+                    f"{stored}, {places.sizes[i]} bytes, and no reliable encoded "
+                    "length; as all such arrays it is followed by as many "
                     "bytes that belong to none, or three or seven times as many: its "
                     "type seems to be wider"
                 )
@@ -223,12 +229,12 @@ def _check_gaps(
 
 def _warn_of_width(layout: Layout, kind: str, oddities: dict[str, str]) -> None:
     """Warn of gaps as large as the arrays, whatever the encoded lengths say."""
-    table = layout.tables[kind]
-    lengths = table[f"{kind}_length"][layout.rows]
+    lengths = layout.arrays[kind].lengths
+    everywhere = np.ones(lengths.size, np.bool_)
+    lengths = lengths[layout.rows]
     # Where all are of one size, it is no more than a coincidence.
     if (lengths == lengths[0]).all():
         return
-    everywhere = np.ones(table.size, np.bool_)
     if find_wide_types(layout, kind, everywhere).any() and "arrays" not in oddities:
         oddities["gaps"] = (
             f"every {KINDS[kind]} array is followed by a gap of its own size, or a "

@@ -1,17 +1,53 @@
 """Where the arrays of a run lie in its .ibd: their order, overlaps and gaps."""
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
-from imsminer.io._stored import ITEM_SIZES, stored_bytes
+from imsminer.io._stored import ITEM_SIZES
 
-__all__ = ["KINDS", "Layout", "find_overlaps", "find_wide_types"]
+__all__ = ["KINDS", "Arrays", "Layout", "find_overlaps", "find_wide_types"]
 
 KINDS = {"mz": "m/z", "intensity": "intensity", "mobility": "ion mobility"}
 # Places where arrays overlap, per spectrum, from which on no offset is relied on.
 _MANY = 0.01
 _ZLIB = 128
+
+
+class Arrays(NamedTuple):
+    """The arrays of one kind: a value for each spectrum, in plain columns.
+
+    Attributes
+    ----------
+    offsets, lengths, encoded : ndarray of int64
+        As the file gives them.
+    types : ndarray of uint8
+        Codes of the stored types.
+    packed : ndarray of bool
+        Which are compressed.
+    sizes : ndarray of int64
+        Stored bytes.
+    """
+
+    offsets: np.ndarray
+    lengths: np.ndarray
+    encoded: np.ndarray
+    types: np.ndarray
+    packed: np.ndarray
+    sizes: np.ndarray
+
+    @classmethod
+    def of(cls, table: np.ndarray, kind: str) -> "Arrays":
+        """Take the columns of a kind out of a table of records."""
+        offsets, lengths, encoded, types, packed = (
+            np.ascontiguousarray(table[f"{kind}_{name}"])
+            for name in ("offset", "length", "encoded", "type", "zlib")
+        )
+        sizes = lengths * ITEM_SIZES[types]
+        if packed.any():
+            sizes = np.where(packed & (lengths > 0), encoded, sizes)
+        return cls(offsets, lengths, encoded, types, packed, sizes)
 
 
 class Layout:
@@ -22,8 +58,8 @@ class Layout:
 
     Parameters
     ----------
-    tables : mapping
-        Kind → the table with its columns.
+    arrays : mapping of Arrays
+        The arrays of each kind.
     rows : ndarray of int64, not empty
         The spectra to look at, whose arrays are inside of the file and not empty.
     size : int
@@ -39,16 +75,14 @@ class Layout:
     """
 
     def __init__(
-        self, tables: Mapping[str, np.ndarray], rows: np.ndarray, size: int
+        self, arrays: Mapping[str, Arrays], rows: np.ndarray, size: int
     ) -> None:
-        self.tables, self.rows, self.size = tables, rows, size
+        self.arrays, self.rows, self.size = arrays, rows, size
         self._order: np.ndarray | None = None
         # Number of each array among the different ones, where some are the same.
         self._group: np.ndarray | None = None
-        starts = {kind: self._take(t[f"{kind}_offset"]) for kind, t in tables.items()}
-        ends = {
-            k: starts[k] + self._take(stored_bytes(t, k)) for k, t in tables.items()
-        }
+        starts = {kind: self._take(a.offsets) for kind, a in arrays.items()}
+        ends = {kind: starts[kind] + self._take(a.sizes) for kind, a in arrays.items()}
         self._arrange(starts, ends)
         self.starts = self._flat(starts.__getitem__)
         self.ends = self._flat(ends.__getitem__)
@@ -61,7 +95,7 @@ class Layout:
 
     def _take(self, column: np.ndarray) -> np.ndarray:
         whole = self.rows.size == column.size
-        return np.ascontiguousarray(column if whole else column[self.rows])
+        return column if whole else column[self.rows]
 
     def _arrange(
         self, starts: dict[str, np.ndarray], ends: dict[str, np.ndarray]
@@ -72,7 +106,7 @@ class Layout:
             columns = (starts[kind], ends[kind], self._codes(kind))
             return all(c[0] == c[-1] and (c == c[0]).all() for c in columns)
 
-        kinds = sorted(self.tables, key=lambda kind: int(starts[kind][0]))
+        kinds = sorted(self.arrays, key=lambda kind: int(starts[kind][0]))
         self._single = [kind for kind in kinds if is_one(kind)]
         self._several = [kind for kind in kinds if kind not in self._single]
         self._in_blocks = all(
@@ -82,8 +116,8 @@ class Layout:
 
     def _codes(self, kind: str) -> np.ndarray:
         """Number the ways in which arrays are stored: type and compression."""
-        table = self.tables[kind]
-        return self._take(table[f"{kind}_type"] + _ZLIB * table[f"{kind}_zlib"])
+        arrays = self.arrays[kind]
+        return self._take(arrays.types | (arrays.packed * np.uint8(_ZLIB)))
 
     def _flat(self, column: Callable[[str], np.ndarray]) -> np.ndarray:
         """Return a column of all kinds in the order of the file."""
@@ -112,9 +146,9 @@ class Layout:
         return values if self._group is None else values[self._first]
 
     def kinds(self) -> np.ndarray:
-        """Return the kind of each array: its place in `tables`."""
+        """Return the kind of each array: its place in `arrays`."""
         n = self.rows.size
-        numbers = {kind: number for number, kind in enumerate(self.tables)}
+        numbers = {kind: number for number, kind in enumerate(self.arrays)}
         return self._unique(lambda kind: np.full(n, numbers[kind], np.uint8))
 
     def codes(self) -> np.ndarray:
@@ -162,7 +196,7 @@ def find_overlaps(layout: Layout, ibd: str) -> dict[int, str]:
     if layout.gaps.min() >= 0:
         return {}
     starts, ends, rows = layout.starts, layout.ends, layout.owners()
-    kinds, names = layout.kinds(), [KINDS[kind] for kind in layout.tables]
+    kinds, names = layout.kinds(), [KINDS[kind] for kind in layout.arrays]
     apart = np.concatenate([[True], starts[1:] >= layout.reach()[:-1]])
     cluster = np.cumsum(apart) - 1
     raw = layout.codes() < _ZLIB
@@ -230,7 +264,7 @@ def find_wide_types(layout: Layout, kind: str, chosen: np.ndarray) -> np.ndarray
         One value for each array of the layout.
     """
     nothing = np.zeros(chosen.size, np.bool_)
-    mine = layout.marked({k: chosen if k == kind else nothing for k in layout.tables})
+    mine = layout.marked({k: chosen if k == kind else nothing for k in layout.arrays})
     sizes, codes = layout.ends - layout.starts, layout.codes()
     result = np.zeros(sizes.size, np.bool_)
     for code in np.unique(codes[mine & (codes < _ZLIB)]).tolist():
