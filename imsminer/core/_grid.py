@@ -4,13 +4,25 @@ Plain functions of arrays; :class:`imsminer.MassAxis` wraps them.
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from imsminer._array import to_numpy
 from imsminer.core.source import Source
 
-__all__ = ["fit_scatter", "fit_spacing", "is_shared", "recover_grid", "sample_spectra"]
+if TYPE_CHECKING:
+    from imsminer.core.spectra import Spectra
+
+__all__ = [
+    "fit_scatter",
+    "fit_spacing",
+    "is_shared",
+    "recover_grid",
+    "sample_points",
+    "sample_spectra",
+]
 
 MAX_SPECTRA = 10
 
@@ -46,6 +58,29 @@ def sample_spectra(source: Source) -> list[tuple[np.ndarray, np.ndarray]]:
     spectrum: empty and weak ones say little. With profile and centroid runs in one
     source, only the profile runs are looked at.
     """
+    return _filled(source.spectrum(row) for row in _sample_rows(source))
+
+
+def sample_points(spectra: "Spectra") -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the same spectra as the queued steps pick their points.
+
+    Without a step that makes centroids these are the source's.
+    """
+    if not any(kernel.makes_centroids for kernel in spectra.queue):
+        return sample_spectra(spectra.source)
+    queued = spectra.of_rows(np.array(_sample_rows(spectra.source)))
+    return _filled((to_numpy(mz), to_numpy(y)) for mz, y in queued)
+
+
+def _filled(spectra: Iterable) -> list[tuple[np.ndarray, np.ndarray]]:
+    return [
+        (np.asarray(mz, dtype=np.float64), np.asarray(intensity))
+        for mz, intensity in spectra
+        if mz.size
+    ]
+
+
+def _sample_rows(source: Source) -> list[int]:
     runs = np.flatnonzero(source.profile) if source.profile.any() else None
     if runs is None:
         runs = np.arange(source.profile.size)
@@ -60,12 +95,7 @@ def sample_spectra(source: Source) -> list[tuple[np.ndarray, np.ndarray]]:
         count = min(share, int(stop - start))
         for piece in np.array_split(np.arange(start, stop), count):
             rows.append(int(piece[np.argmax(source.row_bytes[piece])]))
-    spectra = [source.spectrum(row) for row in rows]
-    return [
-        (np.asarray(mz, dtype=np.float64), np.asarray(intensity))
-        for mz, intensity in spectra
-        if mz.size
-    ]
+    return rows
 
 
 def recover_grid(

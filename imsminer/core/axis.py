@@ -284,7 +284,7 @@ class MassAxis:
         grid = estimate_grid(spectra)
         if grid is not None:
             return grid
-        sample = _grid.sample_spectra(spectra)
+        sample = _grid.sample_points(spectra)
         if spectra.run_profile.any():
             width, power = _grid.fit_spacing([mz for mz, _ in sample])
         else:
@@ -456,7 +456,7 @@ def estimate_grid(spectra: "Spectra") -> MassAxis | None:
     if not spectra.run_profile.any():
         return None
     low, high = source.mz_range()
-    sample = [mz for mz, _ in _grid.sample_spectra(spectra)]
+    sample = [mz for mz, _ in _grid.sample_points(spectra)]
     wanted = _range(spectra)
     bins = _grid.recover_grid(sample, *wanted)
     if bins is not None:

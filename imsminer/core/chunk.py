@@ -77,7 +77,8 @@ class ChunkKernel:
 
     Subclasses are module-level frozen dataclasses, so that they pickle and their
     fields are the whole of their state. They may change intensities and m/z values,
-    never the number or order of spectra.
+    and the number of points where they make centroids, never the number or order of
+    spectra.
     """
 
     version: ClassVar[int] = 1
@@ -85,6 +86,9 @@ class ChunkKernel:
 
     moves_mz: ClassVar[bool] = False
     """Whether the step changes the m/z values of ragged spectra."""
+
+    makes_centroids: ClassVar[bool] = False
+    """Whether the step turns all spectra into centroids with an m/z axis each."""
 
     def __call__(self, chunk: SpectrumChunk) -> SpectrumChunk:
         raise NotImplementedError

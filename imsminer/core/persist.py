@@ -162,7 +162,7 @@ def _kept_runs(spectra: Any) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     bounds = np.concatenate([starts, [len(names)]]).astype(np.int64)
     which = spectra.runs.index.get_indexer(order)
     runs = spectra.runs.iloc[which].assign(n_pixels=np.diff(bounds))
-    return runs.astype({"path": "str"}), bounds, spectra.source.profile[which]
+    return runs.astype({"path": "str"}), bounds, spectra.run_profile[which]
 
 
 def _raw_to_npy(

@@ -182,7 +182,7 @@ class Spectra:
     @property
     def mz(self) -> np.ndarray | None:
         """The axis that all spectra share, or `None`."""
-        mz = self.source.mz
+        mz = None if self._is_picked else self.source.mz
         if mz is not None:
             for kernel in self.queue:
                 mz = kernel.transform_axis(mz)
@@ -191,7 +191,7 @@ class Spectra:
     @property
     def n_mz(self) -> int | None:
         """Number of points of the shared axis, or `None`."""
-        return self.source.n_mz
+        return None if self._is_picked else self.source.n_mz
 
     @property
     def shape(self) -> tuple[int, int | None]:
@@ -218,12 +218,31 @@ class Spectra:
     @property
     def runs(self) -> pd.DataFrame:
         """One row per run, with what its file says of it."""
-        return self.source.runs
+        runs = self.source.runs
+        if self._is_picked:
+            runs = runs.assign(mode="processed", spectrum_type="centroid")
+        return runs
 
     @property
     def profile(self) -> bool:
         """Whether all spectra are profiles (not centroids)."""
-        return bool(self.source.profile.all())
+        return bool(self.run_profile.all())
+
+    @property
+    def run_profile(self) -> np.ndarray:
+        """Whether each run's spectra are profiles, bool, shape (n_runs,)."""
+        if self._is_picked:
+            return np.zeros(self.source.profile.shape, bool)
+        return self.source.profile
+
+    @property
+    def _is_picked(self) -> bool:
+        """Whether a queued step makes centroids."""
+        return any(kernel.makes_centroids for kernel in self.queue)
+
+    def of_rows(self, rows: np.ndarray) -> Spectra:
+        """Return rows of the source, whichever are selected, with the same queue."""
+        return Spectra(self.source, np.asarray(rows, np.int64), self.queue)
 
     @property
     def fingerprint(self) -> str:
@@ -318,7 +337,7 @@ class Spectra:
         limit = CHUNK_BYTES if max_bytes is None else max_bytes
         if max_bytes is None and self.source.in_place and not self.queue:
             limit = VIEW_BYTES
-        elif max_bytes is None and self.n_mz is None and len(self):
+        elif max_bytes is None and self.source.n_mz is None and len(self):
             # Gathering costs a copy, which a large spectrum alone does without.
             large = self.source.row_bytes[self.rows].mean() > LARGE_ROW
             limit = 1 if large else limit

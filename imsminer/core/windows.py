@@ -140,7 +140,7 @@ def integrate_windows(
     ValueError
         When an area is asked of centroids, or an intensity is not finite.
     """
-    profile = spectra.source.profile
+    profile = spectra.run_profile
     if method == "area" and not profile.all():
         message = (
             "method='area' needs profile spectra, but these are centroided: a centroid "

@@ -11,9 +11,10 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.special import pdtrc
 
 from imsminer._array import is_numpy, namespace_of, to_numpy
-from imsminer.core._grid import sample_spectra
+from imsminer.core._grid import sample_points
 from imsminer.core.axis import MassAxis
 from imsminer.core.cache import cache
+from imsminer.core.chunk import kernel_fingerprint
 from imsminer.core.engine import axis_statistics
 from imsminer.core.spectra import Spectra
 from imsminer.spectra._noise import background_level, estimate_noise, range_noise
@@ -23,6 +24,7 @@ __all__ = [
     "References",
     "SearchSettings",
     "array_references",
+    "picking_steps",
     "search",
     "spectra_references",
 ]
@@ -99,6 +101,13 @@ class SearchSettings:
     rel_height: float | None
 
 
+def picking_steps(spectra: Spectra) -> tuple[str, ...]:
+    """Return what the points depend on besides the source, where a step picks them."""
+    if not any(kernel.makes_centroids for kernel in spectra.queue):
+        return ()
+    return tuple(kernel_fingerprint(kernel) for kernel in spectra.queue)
+
+
 def centroid_resolution(spectra: Spectra) -> float:
     """Return the distance at which spectra tell centroids apart, as a part of m/z.
 
@@ -108,13 +117,14 @@ def centroid_resolution(spectra: Spectra) -> float:
 
     def measure() -> float:
         gaps = [np.zeros(0)]
-        for mz, intensity in sample_spectra(spectra.source):
+        for mz, intensity in sample_points(spectra):
             mz = mz[intensity > 0]
             gaps.append(np.diff(mz) / mz[1:])
         all_gaps = np.concatenate(gaps)
         return float(np.quantile(all_gaps, CLOSEST_GAPS)) if all_gaps.size else 0.0
 
-    return cache.get(("centroid resolution", spectra.source.identity), measure)
+    key = ("centroid resolution", spectra.source.identity, picking_steps(spectra))
+    return cache.get(key, measure)
 
 
 def spectra_references(

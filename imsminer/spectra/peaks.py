@@ -28,6 +28,7 @@ from imsminer.spectra._search import (
     References,
     SearchSettings,
     array_references,
+    picking_steps,
     search,
     spectra_references,
 )
@@ -229,10 +230,10 @@ tuple of two floats, default="zscore"
             return MassAxis.from_values(X.mz) if X.mz.size > 1 else None
         # Facts of the whole source only, so that all subsets of its rows agree, found
         # once. Of profiles it is the axis that adding them up needs anyway.
-        if X.source.profile.any():
+        if X.run_profile.any():
             return sample_cells(X)
         moved = any(kernel.moves_mz for kernel in X.queue)
-        key = ("default axis", X.source.identity, moved)
+        key = ("default axis", X.source.identity, moved, picking_steps(X))
         return cache.get(key, lambda: MassAxis.estimate(X))
 
     def _references(self, X: Any) -> tuple[References, Any, Any]:
