@@ -176,8 +176,8 @@ def _fast_groups(
             if present
         ]
         flag = 0
-        for accession, bit in cv.FLAGS.items():
-            flag |= bit * (accession in terms)
+        for accession, term in terms.items():
+            flag |= cv.spectrum_flag(accession, term.value)
         types = {cv.TYPE_CODES[key] for key in used if key in cv.TYPE_CODES}
         odd = (
             len(types) != 1

@@ -1,4 +1,4 @@
-"""Runs whose spectra differ in polarity, or in being profile or centroid."""
+"""Runs whose spectra differ in polarity, MS level, or in being profile or centroid."""
 
 import numpy as np
 
@@ -6,10 +6,12 @@ from imsminer.io import _vocabulary as cv
 
 __all__ = ["mixed_columns", "mixed_oddities"]
 
-# Column of the pixel table, and the two flags and values that it tells apart.
+# Column of the pixel table, and the two flags and values that it tells apart. Flag 0
+# is that of the spectra without the other one.
 _PAIRS = {
     "polarity": ((cv.POSITIVE, "positive"), (cv.NEGATIVE, "negative")),
     "spectrum_type": ((cv.PROFILE, "profile"), (cv.CENTROID, "centroid")),
+    "ms_level": ((0, "MS1"), (cv.MSN, "MSn")),
 }
 
 
@@ -26,14 +28,13 @@ def mixed_columns(flags: np.ndarray) -> dict[str, np.ndarray]:
     dict of ndarray of object, shape (n,)
         `None` where a spectrum is neither one nor the other, or both.
     """
-    seen = int(np.bitwise_or.reduce(flags, initial=0))
     columns = {}
     for name, ((first, one), (second, two)) in _PAIRS.items():
-        both = first | second
-        if seen & both == both:
+        is_second = flags & second > 0
+        is_first = flags & first > 0 if first else ~is_second
+        if is_first.any() and is_second.any():
             values = np.array([None, one, two, None], object)
-            code = (flags & first > 0) + 2 * (flags & second > 0)
-            columns[name] = values[code]
+            columns[name] = values[is_first + 2 * is_second]
     return columns
 
 

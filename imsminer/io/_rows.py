@@ -55,7 +55,7 @@ MISSING = -1
 _INTEGER = re.compile(r"[+-]?\d{1,18}\Z", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\Z", re.ASCII)
 _KINDS = ("m/z", "intensity", "ion mobility")
-_SPECTRUM_TERMS = frozenset((*cv.POSITIONS, *cv.FLAGS))
+_SPECTRUM_TERMS = frozenset((*cv.POSITIONS, *cv.FLAGS, cv.MS_LEVEL))
 _VALUED = frozenset((cv.OFFSET, cv.LENGTH, cv.ENCODED, cv.OTHER_ARRAY))
 
 
@@ -177,7 +177,7 @@ class RowBuilder:
                 self._trouble = f"it has two positions, {before!r} and {value!r}"
             self._position[axis] = value
         else:
-            self._flags |= cv.FLAGS.get(accession, 0)
+            self._flags |= cv.spectrum_flag(accession, value)
 
     def end(self) -> None:
         """End a spectrum: add its row."""

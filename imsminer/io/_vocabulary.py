@@ -13,6 +13,7 @@ __all__ = [
     "CENTROID",
     "FLAGS",
     "MOBILITY_ARRAYS",
+    "MSN",
     "NAMES",
     "NEGATIVE",
     "POSITIONS",
@@ -24,6 +25,7 @@ __all__ = [
     "bare_accession",
     "is_undecodable",
     "mobility_term",
+    "spectrum_flag",
 ]
 
 # Stored number types, little-endian as the format demands; a type's code is its index.
@@ -73,13 +75,17 @@ UNDECODABLE = "undecodable"
 OFFSET, LENGTH, ENCODED = "IMS:1000102", "IMS:1000103", "IMS:1000104"
 POSITIONS = {"IMS:1000050": 0, "IMS:1000051": 1, "IMS:1000052": 2}
 
-PROFILE, CENTROID, POSITIVE, NEGATIVE = 1, 2, 4, 8
+PROFILE, CENTROID, POSITIVE, NEGATIVE, MSN = 1, 2, 4, 8, 16
 FLAGS = {
     "MS:1000128": PROFILE,
     "MS:1000127": CENTROID,
     "MS:1000130": POSITIVE,
     "MS:1000129": NEGATIVE,
+    "MS:1000580": MSN,
 }
+# Its value tells MSⁿ spectra from those of MS¹, which is 1 or, in some files, 0.
+MS_LEVEL = "MS:1000511"
+_LATER_LEVEL = re.compile(r"\s*\+?0*([2-9]|[1-9][0-9]+)(\.0*)?\s*\Z")
 
 UUID, MD5, SHA1, SHA256 = "IMS:1000080", "IMS:1000090", "IMS:1000091", "IMS:1000092"
 CONTINUOUS, PROCESSED = "IMS:1000030", "IMS:1000031"
@@ -137,6 +143,13 @@ def bare_accession(accession: str | None, name: str | None) -> str:
     if accession and accession.strip():
         return accession.strip().upper()
     return ACCESSIONS.get((name or "").strip().lower(), "")
+
+
+def spectrum_flag(accession: str, value: str) -> int:
+    """Return the flag that a term gives to a spectrum; 0 for most."""
+    if accession == MS_LEVEL:
+        return MSN if _LATER_LEVEL.match(value) else 0
+    return FLAGS.get(accession, 0)
 
 
 def is_undecodable(accession: str, name: str) -> bool:

@@ -98,3 +98,46 @@ def test_studies_of_mixed_and_other_runs(tmp_path, pair):
     joined = concatenate(parts).pixels
     assert joined["polarity"].tolist() == expected
     assert joined["roi"].tolist()[5:] == [0, 1, 2, 3, 4]
+
+
+def level(value):
+    return f'<cvParam accession="MS:1000511" name="ms level" value="{value}"/>'
+
+
+@pytest.mark.parametrize("inline", [True, False])
+@pytest.mark.parametrize(
+    ("first", "other"),
+    [
+        (level(2), level(1)),
+        (level(3), level(0)),
+        (level(12), ""),
+        ('<cvParam accession="MS:1000580" name="MSn spectrum"/>', level(1)),
+    ],
+)
+def test_ms_level_of_each_pixel(tmp_path, pair, both, first, other, inline):
+    kept = '<referenceableParamGroupRef ref="spectrum1"/>'
+    written = mixed(pair(), first, inline=inline).replace(kept, kept + other)
+    written.replace("<scanList", kept + "<scanList")
+    path = written.save(tmp_path)
+    assert both(path).fast
+    with pytest.warns(ImzMLWarning, match=r"3 MS1 and 2 MSn .*pixels\['ms_level'\]"):
+        reader = ImzMLReader(path)
+    assert reader.pixels["ms_level"].tolist() == ["MSn"] * 2 + ["MS1"] * 3
+
+
+@pytest.mark.parametrize("text", ["2.0", " 02 ", "+2"])
+def test_ms_levels_however_written(tmp_path, pair, both, text):
+    kept = '<referenceableParamGroupRef ref="spectrum1"/>'
+    path = pair().replace(kept, kept + level(text), 1).save(tmp_path)
+    assert (both(path).spectra["flags"] & 16).tolist() == [16, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("text", ["0", "1", "", "1.0", "one", "-2"])
+def test_one_ms_level(tmp_path, pair, both, text):
+    kept = '<referenceableParamGroupRef ref="spectrum1"/>'
+    odd = pair().replace(kept, kept + level(text), 2)
+    assert not (both(odd.save(tmp_path)).spectra["flags"] & 16).any()
+    # All of one later level are nothing to warn of.
+    everywhere = pair().replace(kept, kept + level(2)).save(tmp_path, "all")
+    assert (both(everywhere).spectra["flags"] & 16).all()
+    assert "ms_level" not in ImzMLReader(everywhere).pixels

@@ -358,6 +358,14 @@ def scan_spectra(
                 odd_names |= not right
             elif code >= 1000102 and code <= 1000104:
                 return row, _ODD, i, odd_names
+            elif code == -1000511 and v1 > v0:
+                level = _number(text, v0, v1)
+                if level < 0:
+                    return row, _ODD, i, odd_names
+                if level > 1:
+                    flag |= 16
+            elif code == -1000580:
+                flag |= 16
             elif code <= -1000127 and code >= -1000130:
                 mark, right = _flag(text, m0, m1, code)
                 flag |= mark
