@@ -4,8 +4,8 @@ Run ``python benchmarks/accuracy/baseline.py``; it takes half a minute. Each spe
 has 10,000 points, 60 Gaussian peaks (full width 9.4 points) and a baseline that falls
 exponentially and has a hump. The columns are the root mean square of result − peaks
 over all points, the same relative to the default SNIP of pybaselines with the same
-window, the median and the total error of peak areas (± 14 points), and the share of negative
-values.
+window, the median and the total error of peak areas (± 14 points), and the share of
+negative values.
 """
 
 import warnings

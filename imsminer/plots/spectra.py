@@ -1,4 +1,4 @@
-"""Spectra: the mean spectrum with its picked peaks."""
+"""Spectra: the mean spectrum with its picked peaks, a spectrum with its baseline."""
 
 from typing import Any
 
@@ -6,14 +6,18 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from sklearn.base import clone
 
 from imsminer._array import to_numpy
+from imsminer.core.spectra import Spectra
 from imsminer.plots._labels import intensity_axis, label_peaks
 
-__all__ = ["decimate", "mean_spectrum"]
+__all__ = ["baseline", "decimate", "mean_spectrum"]
 
 #: Columns that a line is reduced to: more than any screen shows.
 N_COLUMNS = 4000
+#: Points below a baseline that are taken for noise.
+LONGEST_BRIDGE = 50
 
 
 def mean_spectrum(
@@ -118,6 +122,107 @@ def mean_spectrum(
         order = np.argsort(-apexes[1], kind="stable")
         label_peaks(ax, *apexes, order, top, envelope=line)
     return ax
+
+
+def baseline(
+    mz: Any,
+    intensity: Any,
+    baseline: Any,
+    *,
+    ax: Axes | None = None,
+    title: str | None = None,
+    mz_range: tuple[float, float] | None = None,
+    max_intensity: float | None = None,
+    label: str = "intensity (a.u.)",
+) -> Axes:
+    """Draw a spectrum with the baseline that is found for it.
+
+    Parameters
+    ----------
+    mz, intensity : array-like of shape (n_points,)
+        A profile spectrum, such as ``spectra[0]``.
+    baseline : array-like of shape (n_points,) or BaselineSubtractor
+        The baseline, or a subtractor, fitted or not, which is asked for it. Of a
+        fitted one with ``reference="mean"``, the curve that it learned.
+    ax : Axes, default=None
+        Where to draw; `None` makes a figure.
+    title : str, default=None
+        `None` writes the method of a subtractor.
+    mz_range : (float, float), default=None
+        Part of the m/z axis to draw. The baseline is that of the whole spectrum.
+    max_intensity : float, default=None
+        Upper end of the y axis; `None` shows the highest peak. A low one shows the
+        baseline among high peaks.
+    label : str, default="intensity (a.u.)"
+        Quantity and unit of the y axis.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        When lengths differ, `mz` is not sorted, or nothing lies in `mz_range`.
+
+    Examples
+    --------
+    >>> from imsminer import BaselineSubtractor, plots
+    >>> mz, intensity = [1.0, 2.0, 3.0, 4.0, 5.0], [2.0, 2.0, 9.0, 2.0, 2.0]
+    >>> ax = plots.baseline(mz, intensity, BaselineSubtractor(half_window=1))
+    >>> [line.get_label() for line in ax.lines]
+    ['spectrum', 'baseline']
+    """
+    mz, intensity = _checked(mz, intensity)
+    if hasattr(baseline, "transform"):
+        title = f"method={baseline.method!r}" if title is None else title
+        level = _baseline_of(baseline, mz, intensity)
+    else:
+        _, level = _checked(mz, baseline)
+    if mz_range is not None:
+        inside = (mz >= mz_range[0]) & (mz <= mz_range[1])
+        if not inside.any():
+            message = f"the spectrum has no point in mz_range {mz_range}."
+            raise ValueError(message)
+        mz, intensity, level = mz[inside], intensity[inside], level[inside]
+    if ax is None:
+        _, ax = plt.subplots(figsize=(9, 3.8), layout="constrained")
+    line, under = decimate(mz, intensity, N_COLUMNS), decimate(mz, level, N_COLUMNS)
+    ax.plot(*line, color="0.45", linewidth=0.7, label="spectrum")
+    ax.plot(*under, color="#D55E00", linewidth=1.6, label="baseline")
+    ax.fill_between(*under, color="#D55E00", alpha=0.15, linewidth=0)
+    _frame(ax, mz, intensity, None, label)
+    if max_intensity is not None:
+        ax.set_ylim(top=max_intensity)
+    if title is not None:
+        ax.set_title(title, loc="left", fontsize="medium")
+    # Above the frame, where it covers no peak.
+    style: Any = {"fontsize": "small", "frameon": False, "borderaxespad": 0.2}
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, **style)
+    return ax
+
+
+def _baseline_of(subtractor: Any, mz: np.ndarray, intensity: np.ndarray) -> np.ndarray:
+    """Ask a subtractor for the baseline of one spectrum.
+
+    Where it runs above the spectrum, nothing is left to tell it: short runs of such
+    points, which are noise, are bridged.
+    """
+    curve = getattr(subtractor, "baseline_", None)
+    if curve is not None:
+        return np.interp(mz, subtractor.mz_, to_numpy(curve))
+    spectra = Spectra.from_arrays(intensity[None, :], mz)
+    clean = clone(subtractor).fit(spectra).transform(spectra)[0].intensity
+    above = to_numpy(clean) > 0
+    level = np.maximum(intensity, 0) - to_numpy(clean)
+    if not above.any():
+        return level
+    at = np.arange(mz.size)
+    known = at[above]
+    after = np.searchsorted(known, at)
+    length = np.diff(known, prepend=-1, append=mz.size)[after]
+    bridged = np.maximum(level, np.interp(at, known, level[known]))
+    return np.where(above | (length > LONGEST_BRIDGE), level, bridged)
 
 
 def decimate(

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imsminer import plots
-from imsminer.plots.spectra import decimate
+from imsminer import BaselineSubtractor, plots
+from imsminer.plots.spectra import baseline, decimate
 
 
 @pytest.fixture
@@ -113,3 +113,30 @@ def test_bad_spectra(mz, intensity, message):
 def test_threshold_needs_noise():
     with pytest.raises(ValueError, match="pass noise"):
         plots.mean_spectrum([1.0, 2.0], [1.0, 1.0], loq=10)
+
+
+def test_baseline_is_drawn_under_its_spectrum():
+    mz = np.linspace(500, 600, 3000)
+    under = 50 + 100 * np.exp(-(mz - 500) / 30)
+    intensity = under + 400 * np.exp(-0.5 * ((mz - 550) / 0.2) ** 2)
+    from_values = baseline(mz, intensity, under)
+    lines = {line.get_label(): line.get_ydata() for line in from_values.lines}
+    np.testing.assert_array_equal(lines["baseline"], under)
+    np.testing.assert_array_equal(lines["spectrum"], intensity)
+    from_step = baseline(mz, intensity, BaselineSubtractor(), label="counts")
+    assert from_step.get_title(loc="left") == "method='snip'"
+    assert from_step.get_ylabel() == "counts"
+    np.testing.assert_allclose(from_step.lines[1].get_ydata(), under, atol=1)
+    fitted = BaselineSubtractor(reference="mean").fit(intensity[None])
+    curve = baseline(np.arange(3000), intensity, fitted).lines[1].get_ydata()
+    np.testing.assert_allclose(curve, fitted.baseline_)
+    part = baseline(mz, intensity, under, mz_range=(540, 560), max_intensity=80)
+    assert part.get_ylim()[1] == 80
+    assert part.get_xlim()[0] >= 540
+
+
+def test_bad_baselines():
+    with pytest.raises(ValueError, match="of one length"):
+        baseline([1.0, 2.0], [1.0, 1.0], [1.0])
+    with pytest.raises(ValueError, match="no point in mz_range"):
+        baseline([1.0, 2.0], [1.0, 1.0], [0.0, 0.0], mz_range=(5, 6))
