@@ -13,6 +13,8 @@ from imsminer.core.spectra import Spectra
 from imsminer.spectra._aligning import MatchChunk, rows_as_chunk
 from imsminer.spectra._frames import map_blocks
 from imsminer.spectra._massmodel import (
+    HARM,
+    MIN_GAIN,
     MassModel,
     Matches,
     RunFit,
@@ -22,7 +24,7 @@ from imsminer.spectra._massmodel import (
     weighted_median,
 )
 
-__all__ = ["learn", "learned", "match_values", "pixel_table", "run_table"]
+__all__ = ["judge", "learn", "learned", "match_values", "pixel_table", "run_table"]
 
 
 def match_values(values: Any, model: MassModel, n_jobs: int | None) -> Matches:
@@ -55,6 +57,37 @@ def learn(
         return {names[0]: fit}, fit
     fits = {name: learn_run(model, take(found, run_of_row == name)) for name in names}
     return fits, learn_run(model, found)
+
+
+def judge(
+    fits: Mapping[str, RunFit], pooled: RunFit, model: MassModel, *, guard: bool
+) -> tuple[list[bool], list[str]]:
+    """Return whether to align each run, then others; and why not where that is news.
+
+    A run that needs no alignment is left alone in silence.
+    """
+    applied, messages = [], []
+    for name, fit in [*fits.items(), (None, pooled)]:
+        better = not guard or fit.gain >= MIN_GAIN
+        nothing = fit.n_good == 0 and not fit.prior.any()
+        applied.append(bool(better and not nothing and fit.before > 0))
+        if name is None:
+            continue
+        if nothing:
+            messages.append(
+                f"run {name!r} is left as it is, because no pixel has min_matches="
+                f"{model.min_matches} matches within tolerance={model.tolerance:g} of "
+                "the reference peaks. Raise the tolerance, or lower min_matches."
+            )
+        elif not better and fit.gain < -HARM:
+            messages.append(
+                f"run {name!r} is left as it is, because alignment would raise its "
+                f"median error on held-out peaks from {fit.before:.3g} to "
+                f"{fit.after:.3g}. Look at runs_ and report_."
+            )
+    if len(fits) == 1:
+        applied[1] = applied[0]
+    return applied, messages
 
 
 def learned(

@@ -21,6 +21,7 @@ from imsminer._sklearn_compat import Interval, StrOptions
 from imsminer.core.estimator import SpectraTransformer
 from imsminer.core.spectra import Spectra
 from imsminer.spectra._align_learning import (
+    judge,
     learn,
     learned,
     match_values,
@@ -36,10 +37,7 @@ from imsminer.spectra._frames import (
     map_blocks,
 )
 from imsminer.spectra._massmodel import (
-    HARM,
-    MIN_GAIN,
     MassModel,
-    RunFit,
     common_errors,
     relative_weights,
 )
@@ -258,9 +256,9 @@ class MassAligner(SameColumns, SpectraTransformer):
             found = found._replace(errors=found.errors - bias)
             model = model.moved(bias)
         fits, pooled = learn(model, found, run_of_row)
-        applied = [self._judge(name, fit) for name, fit in fits.items()]
-        single = len(fits) == 1
-        applied.append(applied[0] if single else self._judge(None, pooled))
+        applied, messages = judge(fits, pooled, model, guard=bool(self.guard))
+        for message in messages:
+            warnings.warn(f"MassAligner: {message}", UserWarning, stacklevel=2)
         model = learned(model, fits, pooled, applied)
         self._kernel = AlignSpectra(model)
         self.reference_ = self._in_namespace(model.reference)
@@ -356,29 +354,6 @@ class MassAligner(SameColumns, SpectraTransformer):
         keywords = {"tolerance": self.tolerance, "min_matches": self.min_matches}
         other = MassAligner(**keywords, guard=False, n_jobs=self.n_jobs)
         return other.fit(run).reference_
-
-    def _judge(self, run: str | None, fit: RunFit) -> bool:
-        """Whether to align a run; warn where that would make it worse."""
-        if fit.n_good == 0 and not fit.prior.any():
-            if run is not None:
-                message = (
-                    f"MassAligner: run {run!r} is left as it is, because no pixel has "
-                    f"min_matches={self.min_matches} matches within "
-                    f"tolerance={self.tolerance} of the reference peaks. Raise the "
-                    "tolerance, or lower min_matches."
-                )
-                warnings.warn(message, UserWarning, stacklevel=4)
-            return False
-        if not self.guard or fit.gain >= MIN_GAIN:
-            return bool(fit.before > 0)
-        if fit.gain < -HARM and run is not None:
-            message = (
-                f"MassAligner: run {run!r} is left as it is, because alignment would "
-                f"raise its median error on held-out peaks from {fit.before:.3g} to "
-                f"{fit.after:.3g}. Look at runs_ and report_."
-            )
-            warnings.warn(message, UserWarning, stacklevel=4)
-        return False
 
     def _require_unit(self, *, ppm: bool) -> None:
         if self._kernel.model.ppm != ppm:
