@@ -174,6 +174,9 @@ class Files:
     def continuous(self):
         """Whether a right reader finds one m/z axis for all spectra that it keeps."""
         spectra = [self.recipe.spectra[number] for number in self.kept]
+        if any(spectrum.mobility is not None for spectrum in spectra):
+            # Points are sorted and added up, so that each spectrum has m/z of its own.
+            return False
         if len(spectra) == 1:
             return self.recipe.declared_mode == "continuous"
         places = [self.places[number]["mz"] for number in self.kept]
