@@ -155,7 +155,7 @@ def read_features(
         or an intensity is not finite.
     """
     low, high = np.ascontiguousarray(ends.T)
-    profile = spectra.source.profile
+    profile = spectra.run_profile
     if (not observe and mobility is None) or (method == "area" and not profile.all()):
         return Features(integrate_windows(spectra, low, high, method, n_jobs=n_jobs))
     cells = None

@@ -101,8 +101,9 @@ class PeakIntegrator(SpectraTransformer):
     The observed m/z is drawn to the middle of the window by whatever else stands in it:
     noise, a baseline, a neighbour. Points below 0 have no weight.
 
-    Windows that overlap in m/z but not in ion mobility keep their points. Mobilities
-    come with ``ImzMLReader(mobility="keep")``.
+    Windows that overlap in m/z but not in ion mobility keep their points. Read files
+    with ``ImzMLReader(mobility="keep")`` for them: points that were summed over their
+    mobilities count at the mean of these.
 
     An array stands for spectra on the axis 0, 1, 2, …; without `peaks` it passes
     through unchanged.

@@ -1,17 +1,21 @@
 """What PeakIntegrator observes beside the features: m/z, and ion mobility."""
 
 import pickle
+from dataclasses import dataclass
+from typing import ClassVar
 
 import array_api_strict
 import numpy as np
 import pandas as pd
 import pytest
 
-from imsminer import PeakIntegrator, Spectra
+from imsminer import ImzMLReader, PeakIntegrator, Spectra
 from imsminer.core.binning import sample_cells
 from imsminer.core.cache import cache
+from imsminer.core.chunk import ChunkKernel
 from imsminer.features._kernels import observe_numba, observe_xp
 from imsminer.features._windows import split_in_mobility, split_overlaps
+from imsminer.io.writer import ImzMLWriter
 
 CENTERS = np.array([500.2, 500.5, 500.8])
 MZ = np.arange(500.0, 501.0, 0.002)
@@ -284,3 +288,54 @@ def test_kernels_agree_and_ignore_mobility_when_there_is_none():
             inside &= mobility < 1.0
         assert out[:, 1, 2].sum() == inside.sum()
         assert out[:, 1, 0].sum() == pytest.approx(chunk.intensity[inside].sum())
+
+
+def test_mobility_of_a_file(tmp_path):
+    spectra = clouds(5)
+    (chunk,) = spectra.iter_chunks()
+    with ImzMLWriter(tmp_path / "a.imzML", intensity_dtype="float64") as writer:
+        points = chunk.mz, chunk.intensity, chunk.coordinates
+        writer.add_chunk(*points, chunk.indptr, mobility=chunk.mobility)
+    kept = ImzMLReader(tmp_path / "a.imzML", mobility="keep")
+    for method in METHODS:
+        integrator = PeakIntegrator(peaks=mobility_peaks(), method=method)
+        found = integrator.fit_transform(kept).to_numpy()
+        expected = integrator.fit_transform(spectra).to_numpy()
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+    # Points that were summed have their mean mobility, so some change windows.
+    summed = integrator.set_params(method="sum").fit_transform(
+        ImzMLReader(tmp_path / "a.imzML")
+    )
+    kept = integrator.fit_transform(kept).to_numpy()
+    np.testing.assert_allclose(summed.iloc[:, 2], kept[:, 2], rtol=1e-6)
+    assert np.all(np.abs(summed.iloc[:, 0] / kept[:, 0] - 1) > 1e-3)
+
+
+@dataclass(frozen=True)
+class KeepMaxima(ChunkKernel):
+    """Make a centroid of the highest sample of each spectrum."""
+
+    makes_centroids: ClassVar[bool] = True
+
+    def __call__(self, chunk):
+        top = np.argmax(chunk.intensity, axis=1)
+        return chunk.replace(
+            intensity=chunk.intensity[np.arange(top.size), top],
+            mz=chunk.mz[top],
+            indptr=np.arange(top.size + 1),
+            profile=False,
+        )
+
+
+def test_spectra_that_a_queued_step_made_centroids():
+    spectra, _ = shifted(np.zeros(4))
+    picked = spectra.map(KeepMaxima())
+    integrator = PeakIntegrator(peaks=CENTERS, window="ppm", width=60, observe=True)
+    features = integrator.fit_transform(picked)
+    assert (features.to_numpy() > 0).sum() == 4
+    np.testing.assert_allclose(features.max(axis=1), [y.max() for _, y in spectra])
+    assert integrator.observed_["frequency"].sum() == 1
+    for observe in (True, False):
+        integrator.set_params(method="area", observe=observe)
+        with pytest.raises(ValueError, match="a centroid has no width"):
+            integrator.fit_transform(picked)
