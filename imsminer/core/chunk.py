@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import joblib
 import numpy as np
 
-__all__ = ["ChunkKernel", "SpectrumChunk", "kernel_fingerprint"]
+__all__ = ["ChunkKernel", "SpectrumChunk", "apply_kernel", "kernel_fingerprint"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,23 @@ class SpectrumChunk:
         start, stop = int(self.indptr[i]), int(self.indptr[i + 1])
         return self.mz[start:stop], self.intensity[start:stop]
 
+    def one(self, i: int) -> "SpectrumChunk":
+        """Return a chunk of the `i`-th spectrum alone."""
+        own = {
+            "rows": self.rows[i : i + 1],
+            "coordinates": self.coordinates[i : i + 1],
+        }
+        if self.indptr is None:
+            return self.replace(intensity=self.intensity[i : i + 1, :], **own)
+        start, stop = int(self.indptr[i]), int(self.indptr[i + 1])
+        return self.replace(
+            intensity=self.intensity[start:stop],
+            mz=self.mz[start:stop],
+            indptr=self.indptr[i : i + 2] - start,
+            mobility=None if self.mobility is None else self.mobility[start:stop],
+            **own,
+        )
+
     def replace(self, **changes: Any) -> "SpectrumChunk":
         """Return a chunk with some fields exchanged."""
         return dataclasses.replace(self, **changes)
@@ -96,6 +113,25 @@ class ChunkKernel:
     def transform_axis(self, mz: np.ndarray) -> np.ndarray:
         """Return what the step makes of a shared axis; the same, unless overridden."""
         return mz
+
+
+def apply_kernel(kernel: ChunkKernel, chunk: SpectrumChunk) -> SpectrumChunk:
+    """Apply a queued step; a note on an error says which step, run and pixel."""
+    try:
+        return kernel(chunk)
+    except Exception as error:
+        where = f"one of {chunk.n_spectra} pixels"
+        for i in range(chunk.n_spectra):
+            try:
+                kernel(chunk.one(i))
+            except Exception:
+                x, y, z = chunk.coordinates[i].tolist()
+                where = f"pixel x={x}, y={y}, z={z}"
+                break
+        error.add_note(
+            f"In the queued step {type(kernel).__name__}: run {chunk.run!r}, {where}."
+        )
+        raise
 
 
 def kernel_fingerprint(kernel: ChunkKernel) -> str:

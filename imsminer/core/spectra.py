@@ -13,7 +13,12 @@ import pandas as pd
 
 from imsminer.core._checks import check_arrays, check_coordinates
 from imsminer.core._rows import as_range, as_slice, positions, segments
-from imsminer.core.chunk import ChunkKernel, SpectrumChunk, kernel_fingerprint
+from imsminer.core.chunk import (
+    ChunkKernel,
+    SpectrumChunk,
+    apply_kernel,
+    kernel_fingerprint,
+)
 from imsminer.core.source import ArraySource, ConcatSource, Source, run_table
 
 __all__ = ["Spectra", "Spectrum", "concatenate", "pixel_index"]
@@ -362,7 +367,7 @@ class Spectra:
                 mobility=arrays.mobility,
             )
             for kernel in self.queue:
-                chunk = kernel(chunk)
+                chunk = apply_kernel(kernel, chunk)
             yield chunk
 
     def map(self, kernel: ChunkKernel) -> Spectra:
