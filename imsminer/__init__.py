@@ -29,6 +29,7 @@ _HOME = {
     "Spectra": "imsminer.core.spectra",
     "SpectraCache": "imsminer.spectra.cache",
     "SpectrumChunk": "imsminer.core.chunk",
+    "SpectrumSmoother": "imsminer.spectra.smooth",
     "TICNormalizer": "imsminer.spectra.normalize",
     "TrimmedTICNormalizer": "imsminer.spectra.normalize_trimmed",
     "concatenate": "imsminer.core.spectra",

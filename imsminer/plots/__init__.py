@@ -1,4 +1,4 @@
-"""Pictures of ion images, spectra, segments and ion clusters, drawn by matplotlib.
+"""Pictures of ion images, spectra, mass errors, segments and ion clusters.
 
 Each function draws into `ax` when one is given, else into a new figure; it returns the
 Axes and never shows or saves anything. Names are loaded on first use.
@@ -11,10 +11,12 @@ _HOME = {
     "cluster_images": "imsminer.plots.clusters",
     "ion_image": "imsminer.plots.images",
     "ion_images": "imsminer.plots.images",
+    "mass_residuals": "imsminer.plots.masses",
     "mean_spectrum": "imsminer.plots.spectra",
     "save": "imsminer.plots.export",
     "segment_profiles": "imsminer.plots.clusters",
     "segmentation": "imsminer.plots.clusters",
+    "shift_image": "imsminer.plots.masses",
 }
 
 __all__ = sorted(_HOME)
