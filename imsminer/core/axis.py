@@ -267,7 +267,6 @@ class MassAxis:
         ValueError
             When the source holds no point.
         """
-        source = spectra.source
         if spectra.mz is not None:
             if spectra.mz.size == 1:
                 return _around(float(spectra.mz[0]))
@@ -450,7 +449,6 @@ def estimate_grid(spectra: "Spectra") -> MassAxis | None:
         that samples stay in the middle of their bins. `None` for centroids, and when
         the points of different pixels lie on no common grid to a fifth of its step.
     """
-    source = spectra.source
     if spectra.mz is not None:
         return MassAxis.from_values(spectra.mz) if spectra.mz.size > 1 else None
     if not spectra.run_profile.any():
