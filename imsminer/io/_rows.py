@@ -52,6 +52,8 @@ MOBILITY = np.dtype(
 )
 
 MISSING = -1
+# With all the spaces and zeros that someone may put into it.
+_LONGEST_NUMBER = 100
 _INTEGER = re.compile(r"[+-]?\d{1,18}\Z", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\Z", re.ASCII)
 _KINDS = ("m/z", "intensity", "ion mobility")
@@ -167,14 +169,18 @@ class RowBuilder:
         if self._array is not None:
             first = self._array.setdefault(accession, value)
             if first != value and accession in _VALUED:
-                self._trouble = f"{accession} is given twice, {value!r} the second time"
+                self._trouble = (
+                    f"{accession} is given twice, {_shown(value)} the second time"
+                )
             if accession in cv.MOBILITY_ARRAYS or accession == cv.OTHER_ARRAY:
                 self._unit = unit.strip()
         elif accession in cv.POSITIONS:
             axis = cv.POSITIONS[accession]
             before = self._position[axis]
             if before is not None and before != value:
-                self._trouble = f"it has two positions, {before!r} and {value!r}"
+                self._trouble = (
+                    f"it has two positions, {_shown(before)} and {_shown(value)}"
+                )
             self._position[axis] = value
         else:
             self._flags |= cv.spectrum_flag(accession, value)
@@ -193,7 +199,7 @@ class RowBuilder:
                 continue
             number = _integer(text)
             if number is None:
-                found = "missing" if text is None else repr(text)
+                found = _shown(text)
                 trouble = trouble or (
                     f"its position {'xyz'[axis]} is {found}, expected a whole number"
                 )
@@ -246,7 +252,7 @@ class RowBuilder:
             if number is not None and (accession == cv.OFFSET or number >= 0):
                 place[column] = number
             elif accession != cv.ENCODED or text is not None:
-                found = "missing" if text is None else repr(text)
+                found = _shown(text)
                 name = ("offset", "length", "encoded length")[column]
                 return f"the {name} of its {kind} array is {found}, expected a number"
         foreign = cv.FOREIGN.intersection(terms)
@@ -347,7 +353,7 @@ def fill(dtype: np.dtype, numbers: np.ndarray, codes: Iterable) -> np.ndarray:
 
 def _integer(text: str | None) -> int | None:
     """Read a whole number, however it is written; `None` when it is not one."""
-    if text is None:
+    if text is None or len(text) > _LONGEST_NUMBER:
         return None
     text = text.strip()
     if _INTEGER.match(text):
@@ -357,3 +363,10 @@ def _integer(text: str | None) -> int | None:
         if number == number.to_integral_value() and abs(number) < 10**18:
             return int(number)
     return None
+
+
+def _shown(text: str | None) -> str:
+    """Return a text for a message, where it cannot be of any length."""
+    if text is None:
+        return "missing"
+    return repr(text) if len(text) <= _LONGEST_NUMBER else f"{text[:20]!r}…"

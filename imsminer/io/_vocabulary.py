@@ -178,5 +178,6 @@ def mobility_term(terms: Mapping[str, str]) -> tuple[str, str] | None:
             return accession, name.removesuffix(" array")
     name = terms.get(OTHER_ARRAY, "").strip()
     if re.search(r"mobility|drift[ _-]?time", name, re.IGNORECASE):
-        return OTHER_ARRAY, re.sub(r"\s*array$", "", name, flags=re.IGNORECASE)
+        is_array = name.lower().endswith("array")
+        return OTHER_ARRAY, name[:-5].rstrip() if is_array else name
     return None

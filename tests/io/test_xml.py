@@ -7,6 +7,7 @@ import pytest
 
 from imsminer.exceptions import ImzMLError
 from imsminer.io._scan import scan_imzml
+from tests.io.conftest import cv
 
 
 @pytest.mark.parametrize(
@@ -372,3 +373,24 @@ def test_spectra_without_arrays(tmp_path, pair, first, both):
     odd.xml = odd.xml.replace('defaultArrayLength="0"', 'defaultArrayLength="7"')
     scan = both(odd.save(tmp_path))
     assert list(scan.problems) == [number]
+
+
+@pytest.mark.parametrize("field", ["position x", "external offset"])
+def test_numbers_of_millions_of_digits(tmp_path, pair, field, both):
+    odd = pair()
+    odd.xml = re.sub(
+        rf'({field}" value=")\d+', lambda m: m[1] + 3_000_000 * "9", odd.xml, count=1
+    )
+    scan = both(odd.save(tmp_path))
+    assert list(scan.problems) == [0]
+    assert "'99999999999999999999'…, expected" in scan.problems[0]
+    assert len(scan.problems[0]) < 200
+
+
+def test_names_of_millions_of_spaces(tmp_path, pair, both):
+    name = "mobility" + 1_000_000 * " " + "x"
+    odd = pair().replace(
+        cv("MS:1000515", "intensity array"),
+        cv("MS:1000786", "non-standard data array", name),
+    )
+    assert "no intensity array" in both(odd.save(tmp_path)).problems[0]
