@@ -453,7 +453,7 @@ def estimate_grid(spectra: "Spectra") -> MassAxis | None:
         return MassAxis.from_values(spectra.mz) if spectra.mz.size > 1 else None
     if not spectra.run_profile.any():
         return None
-    low, high = source.mz_range()
+    low, high = spectra.source.mz_range()
     sample = [mz for mz, _ in _grid.sample_points(spectra)]
     wanted = _range(spectra)
     bins = _grid.recover_grid(sample, *wanted)

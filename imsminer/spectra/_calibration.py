@@ -151,7 +151,7 @@ def measure_spectra(
 ) -> dict[str, Measured]:
     """Find the reference masses in each run of some Spectra: one pass."""
     run_of_row = X.pixels["run"].to_numpy(dtype=object)
-    profile = dict(zip(map(str, X.runs.index), X.source.profile, strict=True))
+    profile = dict(zip(map(str, X.runs.index), X.run_profile, strict=True))
     found = {}
     axis = None
     for name in dict.fromkeys(map(str, run_of_row)):
