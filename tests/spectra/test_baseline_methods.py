@@ -9,7 +9,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from imsminer import BaselineSubtractor, Spectra, _optional
 from imsminer.exceptions import OptionalDependencyError
-from imsminer.spectra._kernels import median_numba, tophat_numba, tophat_xp
+from imsminer.spectra._kernels import median_numba, snip_numba, tophat_numba, tophat_xp
 
 OWN = ("snip", "tophat", "median", "local_minima", "polynomial", "noise")
 
@@ -198,6 +198,23 @@ def test_median_agrees_with_cardinal(shared_data):
     median_numba.median_rows(once, reach, twice)
     twice[:, inside] = once[:, inside]
     np.testing.assert_allclose(np.maximum(y - twice, 0)[0], expected, atol=1e-10)
+
+
+def test_single_precision_logarithms():
+    y = np.r_[np.zeros(3), 10 ** np.linspace(-6, 30, 5000), -3].astype(np.float32)
+    v = snip_numba._compress(y)
+    wanted = np.maximum(y, 0).astype(np.float64)
+    wanted = np.log(np.log(np.sqrt(wanted + 1) + 1) + 1)
+    np.testing.assert_allclose(v, wanted, rtol=5e-7)
+    # Above the baseline by nothing but rounding of the way there and back.
+    out = np.empty_like(y)
+    snip_numba._subtract(y, v + 1, v.copy(), out)
+    assert np.max(out / np.maximum(y, 1)) < 3e-5
+    snip_numba._subtract(y, v, v.copy(), out)
+    np.testing.assert_array_equal(out, 0)
+    y[7] = np.nan
+    snip_numba._subtract(y, v, snip_numba._compress(y), out)
+    assert np.isnan(out[7])
 
 
 # Spectra ---------------------------------------------------------------------------
