@@ -66,7 +66,8 @@ def main() -> None:
                     "all": lambda kernel=kernel, c=chunk: kernel(c),
                     "numpy": lambda rival=rival, X=X: rival(X),
                     "copy": lambda X=X: X.copy(),
-                }
+                },
+                repeats=15,
             )
             print(
                 f"  {kind.__name__:22}{seconds['numpy'] / seconds['factors']:21.1f}"
