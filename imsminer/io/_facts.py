@@ -205,10 +205,9 @@ def _length_in_um(term: Term | None) -> float:
     if term is None:
         return np.nan
     unit = term.unit_accession.strip().upper()
-    if unit not in _MICROMETRES:
-        unit = _UNIT_NAMES.get(term.unit_name.strip().lower(), "?")
-    elif not unit and term.unit_name.strip():
-        unit = _UNIT_NAMES.get(term.unit_name.strip().lower(), "?")
+    name = term.unit_name.strip().lower()
+    if unit not in _MICROMETRES or (name and not unit):
+        unit = _UNIT_NAMES.get(name, "?")
     try:
         value = float(term.value)
     except ValueError:
@@ -216,6 +215,22 @@ def _length_in_um(term: Term | None) -> float:
     if unit not in _MICROMETRES or not np.isfinite(value) or value <= 0:
         return np.nan
     return value * _MICROMETRES[unit]
+
+
+def _check_units(terms: dict[str, Term], oddities: dict[str, str]) -> None:
+    """Compare accession and name of the units of pixel sizes."""
+    for accession in (cv.PIXEL_SIZE_X, cv.PIXEL_SIZE_Y):
+        term = terms.get(accession)
+        if term is None:
+            continue
+        unit = term.unit_accession.strip().upper()
+        by_name = _UNIT_NAMES.get(term.unit_name.strip().lower(), unit)
+        if unit in _MICROMETRES and unit and by_name != unit:
+            oddities["unit"] = (
+                f"the unit of the pixel size is {unit} by accession and "
+                f"{term.unit_name!r} by name; the accession was taken: "
+                f"{_length_in_um(term):g} µm."
+            )
 
 
 def _pixel_size(header: Header, oddities: dict[str, str]) -> tuple[float, float]:
@@ -227,6 +242,7 @@ def _pixel_size(header: Header, oddities: dict[str, str]) -> tuple[float, float]
         if cv.PIXEL_SIZE_Y not in terms:
             y = x
         if np.isfinite(x) and np.isfinite(y):
+            _check_units(terms, oddities)
             sizes.append(_side_of_area(terms, x, y, oddities))
     if not sizes:
         oddities["pixel_size"] = (

@@ -51,6 +51,25 @@ def test_pixel_size_units(tmp_path, pair, unit, value, micrometres, both):
     assert ("pixel_size" in scan.oddities) == np.isnan(micrometres)
 
 
+@pytest.mark.parametrize(
+    ("unit", "micrometres", "differ"),
+    [
+        ('unitAccession="UO:0000018" unitName="micrometer"', 0.05, True),
+        ('unitAccession="UO:0000017" unitName="nm"', 50, True),
+        ('unitAccession="UO:0000017" unitName="pixels"', 50, False),
+        ('unitAccession="UO:0000017" unitName=" Micron "', 50, False),
+        ('unitAccession="UO:9999999" unitName="nm"', 0.05, False),
+    ],
+)
+def test_units_of_two_names(tmp_path, pair, unit, micrometres, differ, both):
+    odd = pair().replace(
+        'unitCvRef="UO" unitAccession="UO:0000017" unitName="micrometer"', unit
+    )
+    scan = both(odd.save(tmp_path))
+    assert scan.facts.pixel_size_x == pytest.approx(micrometres)
+    assert set(scan.oddities) == ({"unit"} if differ else set())
+
+
 UNIT = ' unitAccession="UO:0000017" unitName="micrometer"'
 GROUP = '<referenceableParamGroup id="size">'
 END = '</referenceableParamGroup><referenceableParamGroup id="scan1">'
