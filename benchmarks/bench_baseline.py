@@ -8,9 +8,10 @@ import numpy as np
 from _timing import interleave
 from pybaselines import Baseline
 from scipy.ndimage import grey_opening, median_filter
-from scipy.signal import savgol_filter
+from scipy.signal import savgol_coeffs, savgol_filter
 
 from imsminer import BaselineSubtractor
+from imsminer.spectra._kernels import smooth_numba, snip_numba, tophat_numba
 from imsminer.spectra.smooth import SpectrumSmoother
 
 N_ROWS, N_COLUMNS, HALF_WINDOW = 16, 90_000, 40
@@ -50,9 +51,17 @@ def main() -> None:
     fitter = Baseline(np.arange(N_COLUMNS))
     double = one[0].astype(np.float64)
     window = 2 * HALF_WINDOW + 1
+    reach, out = np.full(N_COLUMNS, HALF_WINDOW), np.empty_like(one)
+    kind, halves = np.zeros(N_COLUMNS, np.int64), np.array([5])
+    weights = savgol_coeffs(11, 2, use="dot")[None]
     smoother = SpectrumSmoother(width=11).fit(X)
     s = interleave(
         {
+            "snip kernel": lambda: snip_numba.snip_rows(one, reach, out),
+            "tophat kernel": lambda: tophat_numba.open_rows(one, reach, out),
+            "savgol kernel": lambda: smooth_numba.smooth_rows(
+                one, kind, weights, halves, out
+            ),
             "snip": ours(one, level="lower"),
             "snip linear": ours(one, level="lower", scale="linear"),
             "snip middle": ours(one),
@@ -75,14 +84,18 @@ def main() -> None:
         repeats=15,
     )
     lines = {
-        "SNIP against NumPy (>= 3)": ("snip numpy", "snip"),
-        "SNIP against pybaselines (>= 15)": ("snip pybaselines", "snip"),
+        "SNIP kernel against NumPy (>= 3)": ("snip numpy", "snip kernel"),
+        "SNIP kernel against pybaselines (>= 15)": ("snip pybaselines", "snip kernel"),
+        "top-hat kernel against SciPy (>= 1.5)": ("tophat scipy", "tophat kernel"),
+        "Savitzky–Golay kernel against SciPy": ("savgol scipy", "savgol kernel"),
+        "SNIP, one array of one row, against NumPy": ("snip numpy", "snip"),
+        "the same, against pybaselines": ("snip pybaselines", "snip"),
         "SNIP, linear, against pybaselines": ("snip pybaselines", "snip linear"),
         "SNIP to mid-noise against NumPy's SNIP": ("snip numpy", "snip middle"),
         "SNIP to mid-noise against pybaselines": ("snip pybaselines", "snip middle"),
-        "top-hat against SciPy (>= 1.5)": ("tophat scipy", "tophat"),
+        "top-hat, one row, against SciPy": ("tophat scipy", "tophat"),
         "median against SciPy": ("median scipy", "median"),
-        "Savitzky–Golay against SciPy": ("savgol scipy", "savgol"),
+        "Savitzky–Golay, one row, against SciPy": ("savgol scipy", "savgol"),
         "SNIP, two threads (>= 1.5)": ("16 snip", "16 snip, 2 threads"),
         "SNIP to mid-noise, two threads": ("16 middle", "16 middle, 2 threads"),
         "top-hat, two threads": ("16 tophat", "16 tophat, 2 threads"),
