@@ -225,13 +225,15 @@ def find_overlaps(layout: Layout, ibd: str) -> dict[int, str]:
             "wrong, and none can be relied on"
         )
         return dict.fromkeys(layout.rows.tolist(), reason)
-    problems: dict[int, str] = {}
-    for i in overlapping.tolist():
-        this = np.zeros(starts.size, np.bool_)
-        this[i] = True
-        reason = f"its {describe(i)}: an offset, length or data type is wrong"
-        for number in layout.spectra(this).tolist():
-            problems.setdefault(number, reason)
+    wrong_type = "an offset, length or data type is wrong"
+    # Backwards, so that the first of a spectrum's arrays has the last word.
+    problems = {
+        int(rows[i]): f"its {describe(i)}: {wrong_type}"
+        for i in overlapping[::-1].tolist()
+    }
+    reason = f"it shares an array, which overlaps others, with a spectrum: {wrong_type}"
+    for number in layout.spectra(wrong[cluster]).tolist():
+        problems.setdefault(number, reason)
     gaps, counts = np.unique(layout.gaps[layout.gaps >= 0], return_counts=True)
     unusual = layout.gaps != gaps[np.argmax(counts)]
     before = np.concatenate([[True], unusual[:-1]])

@@ -124,6 +124,36 @@ def test_misplaced_arrays_that_meet_no_other(tmp_path, pair):
     check_exact(reader, [files.spectra[i] for i in (0, 3, 5)])
 
 
+def test_a_misplaced_array_that_others_share(tmp_path, pair):
+    spectra = make_spectra([9] * 6)
+    files = pair(spectra)
+    offsets = [int(match[2]) for match in OFFSET.finditer(files.xml)]
+    # 0, 3 and 5 share an m/z array, which is said to be where that of 2 is.
+    moved = dict.fromkeys((0, 6, 10), offsets[4] + 8)
+    change_offsets(files, lambda k, o: moved.get(k, o))
+    reader, numbers = skipped(files.save(tmp_path))
+    assert numbers == [0, 2, 3, 5]
+    assert reader.skipped["reason"].str.contains("shares an array").sum() == 2
+    check_exact(reader, [spectra[1], spectra[4]])
+
+
+def test_one_array_over_thousands_of_others(tmp_path, pair):
+    n = 3000
+    spectra = [(np.array([100.0 + i]), np.array([i])) for i in range(n)]
+    files = pair(spectra)
+    for kind in ("mz", "intensity"):
+        ref = f'<referenceableParamGroupRef ref="{kind}Array"/>'
+        length = cv("IMS:1000103", "external array length", 1)
+        start = files.xml.index(ref)
+        stop = files.xml.index(length, start)
+        longer = length.replace('"1"', f'"{n}"')
+        files.xml = files.xml[:stop] + longer + files.xml[stop + len(length) :]
+    files.xml = ENCODED.sub("", files.xml)
+    reader, numbers = skipped(files.save(tmp_path))
+    assert numbers == list(range(2000))
+    check_exact(reader, spectra[2000:])
+
+
 @pytest.mark.parametrize("which", ["mz", "intensity", "spectrum"])
 @pytest.mark.parametrize("encoded", [True, False])
 def test_shared_arrays_are_no_overlap(tmp_path, pair, which, encoded):
