@@ -8,10 +8,18 @@ from scipy.special import ndtri
 
 from imsminer._array import array_namespace, device_of, is_numpy_array, to_numpy
 from imsminer.core.axis import MassAxis
+from imsminer.core.binning import sample_cells
 from imsminer.core.chunk import ChunkKernel, SpectrumChunk
+from imsminer.core.spectra import Spectra
 from imsminer.spectra._kernels import centroid_numba, centroid_xp
 
-__all__ = ["KINDS", "PickCentroids", "axis_knots", "noise_and_level", "pick_columns"]
+__all__ = [
+    "KINDS",
+    "PickCentroids",
+    "centroids_of",
+    "noise_and_level",
+    "pick_columns",
+]
 
 MAD_TO_SD = 1.4826022185056018
 #: What a centroid's intensity is, as kernels number it.
@@ -83,11 +91,15 @@ class PickCentroids(ChunkKernel):
             centroid_numba.facts_points(mz, y, indptr, step, *self._ends, facts)
             arrays, pick = (y, mz, indptr, step), centroid_numba.pick_points
         level, noise = self._level_and_noise(chunk, facts)
-        out_mz, out = np.empty(y.size), np.empty(y.size, y.dtype)
+        # Maxima of dense rows are at least that far apart; a lonely sample is one, too.
+        room = y.size
+        if indptr is None:
+            room = chunk.n_spectra * (mz.size // (self.width + 1) + 1)
+        out_mz, out = np.empty(room), np.empty(room, y.dtype)
         counts = np.zeros(chunk.n_spectra, np.int64)
         what = KINDS[self.intensity]
         n = pick(*arrays, level, noise, self.loq, self.width, what, out_mz, out, counts)
-        # Copies: the arrays have room for every sample.
+        # Copies: the arrays have room for more.
         return out_mz[:n].copy(), out[:n].copy(), counts
 
     def _pick_xp(self, chunk: SpectrumChunk) -> tuple[Any, Any, np.ndarray]:
@@ -163,6 +175,23 @@ def noise_and_level(facts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     score = -ndtri(np.where(tail > 0, tail, 0.1))
     noise = np.where(cut, np.maximum(low, 0.0) / score, MAD_TO_SD * deviation)
     return np.where(cut, 0.0, median), noise
+
+
+def centroids_of(
+    X: Spectra,
+    *,
+    loq: float,
+    noise: float | None = None,
+    min_points: int = 6,
+    intensity: str = "height",
+) -> Spectra:
+    """Return Spectra with the step queued that picks the peaks of each spectrum."""
+    if not X.run_profile.any():
+        return X
+    settings = float(loq), noise, int(min_points) - 1, intensity
+    if X.source.mz is not None:
+        return X.map(PickCentroids(*settings))
+    return X.map(PickCentroids(*settings, *axis_knots(sample_cells(X))))
 
 
 def axis_knots(axis: MassAxis) -> tuple[np.ndarray, np.ndarray]:

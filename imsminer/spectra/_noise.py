@@ -1,12 +1,20 @@
 """Level and noise of a reference spectrum, without its peaks."""
 
+import numbers
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-__all__ = ["ESTIMATORS", "background_level", "clip", "estimate_noise", "range_noise"]
+__all__ = [
+    "ESTIMATORS",
+    "background_level",
+    "check_noise",
+    "clip",
+    "estimate_noise",
+    "range_noise",
+]
 
 MAD_TO_SD = 1.4826
 #: Normal noise lies below its standard deviation with this probability.
@@ -132,6 +140,25 @@ def estimate_noise(
         min_points,
     )
     return ESTIMATORS[method](facts)
+
+
+def check_noise(noise: Any) -> None:
+    """Refuse an m/z range that is none.
+
+    Raises
+    ------
+    ValueError
+        When `noise` is a sequence, but not ``(low, high)`` with low < high.
+    """
+    if not isinstance(noise, tuple | list):
+        return
+    numeric = all(isinstance(value, numbers.Real) for value in noise)
+    if len(noise) != 2 or not numeric or not noise[0] < noise[1]:
+        message = (
+            "PeakPicker: noise must be an estimator's name, a number, or an m/z "
+            f"range (low, high) with low < high; got {noise!r}."
+        )
+        raise ValueError(message)
 
 
 def range_noise(

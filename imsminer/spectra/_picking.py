@@ -14,7 +14,20 @@ __all__ = [
     "peak_table",
 ]
 
-COLUMNS = ("mz", "left", "right", "height", "snr", "fwhm", "frequency", "bin")
+COLUMNS = (
+    "mz",
+    "left",
+    "right",
+    "height",
+    "snr",
+    "fwhm",
+    "frequency",
+    "bin",
+    "prominence",
+    "left_valley",
+    "right_valley",
+    "resolving_power",
+)
 
 #: A peak rises above its surroundings by this share of the smallest height, at least.
 PROMINENCE = 0.5
@@ -35,6 +48,22 @@ CLOSEST, FARTHEST = 0.85, 2.0
 TAIL = 0.005
 
 
+class Apexes(NamedTuple):
+    """Local maxima that count as peaks, each an array of shape (n_peaks,)."""
+
+    bins: np.ndarray
+    """Positions, int64, increasing."""
+    certain: np.ndarray
+    """Whether the peak rises clearly above its valleys, beyond the noise of counting.
+    """
+    prominence: np.ndarray
+    """Height above the higher one of its valleys, up to the next higher peak."""
+
+    def keep(self, mask: np.ndarray) -> "Apexes":
+        """Return those that a mask marks."""
+        return Apexes(*(values[mask] for values in self))
+
+
 def apex_positions(
     reference: np.ndarray,
     level: np.ndarray,
@@ -44,8 +73,8 @@ def apex_positions(
     min_points: int,
     shot: float = 0.0,
     closed: bool = False,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the bins of the local maxima that count as peaks, and which are certain.
+) -> Apexes:
+    """Return the local maxima that count as peaks.
 
     Parameters
     ----------
@@ -62,15 +91,13 @@ def apex_positions(
 
     Returns
     -------
-    apexes : ndarray of int64, shape (n_peaks,)
-    certain : ndarray of bool, shape (n_peaks,)
-        Whether the peak rises clearly above its valleys, beyond the noise of counting.
+    Apexes
     """
     net = reference - level
     if closed:
         net, noise = np.pad(net, 1), np.pad(noise, 1, mode="edge")
     if net.size < 3:
-        return np.zeros(0, np.int64), np.zeros(0, bool)
+        return Apexes(np.zeros(0, np.int64), np.zeros(0, bool), np.zeros(0))
     top = net.max()
     height = np.maximum(loq * noise, np.finfo(np.float64).eps * max(top, 0.0))
     above = np.maximum(net, 0.0)
@@ -81,8 +108,8 @@ def apex_positions(
         net, height=height, distance=max(min_points, 1), prominence=prominence
     )
     certain = found["prominences"] >= CERTAIN * counted[apexes]
-    positive = net[apexes] > 0
-    return apexes[positive] - int(closed), certain[positive]
+    whole = Apexes(apexes - int(closed), certain, found["prominences"])
+    return whole.keep(net[apexes] > 0)
 
 
 def peak_table(
@@ -91,14 +118,13 @@ def peak_table(
     noise: np.ndarray,
     frequency: np.ndarray,
     mz: np.ndarray,
-    apexes: np.ndarray,
-    certain: np.ndarray,
+    found: Apexes,
     *,
     rel_height: float | None = None,
     centroided: bool = False,
     resolution: float = 0.0,
 ) -> pd.DataFrame:
-    """Measure peaks at `apexes`; those within one FWHM of a higher one are left out.
+    """Measure peaks; those within one FWHM of a higher one are left out.
 
     Parameters
     ----------
@@ -106,10 +132,8 @@ def peak_table(
         Reference spectrum, its level and noise, share of the pixels in each bin.
     mz : ndarray of float64, shape (n_bins,)
         Centres of the bins.
-    apexes : ndarray of int, shape (n_peaks,)
-        Bins of the maxima, increasing.
-    certain : ndarray of bool, shape (n_peaks,)
-        Whether they rise clearly above their valleys.
+    found : Apexes
+        The maxima.
     rel_height : float or None
         Bounds where the peak has fallen by this share of its height; where it is lost
         in the noise when `None`.
@@ -126,16 +150,17 @@ def peak_table(
     net = np.maximum(reference - level, 0.0)
     padded = np.pad(net, 1)
     while True:
+        apexes = found.bins
         half = _half_widths(padded, mz, apexes)
         reach = np.full(apexes.size, MERGE) * half.usual
         if centroided:
-            reach = np.where(certain, reach, CLOSE * half.usual)
+            reach = np.where(found.certain, reach, CLOSE * half.usual)
             apart = np.minimum(resolution * mz[apexes], WIDEST * half.usual)
             reach = np.maximum(reach, apart)
         kept = _merge(mz[apexes], net[apexes], reach)
         if kept.all():
             break
-        apexes, certain = apexes[kept], certain[kept]
+        found = found.keep(kept)
     if rel_height is None:
         target = np.maximum(np.minimum(noise[apexes], net[apexes] / 2), 0.0)
         target = np.maximum(target, TAIL * net[apexes])
@@ -143,16 +168,17 @@ def peak_table(
         target = (1.0 - rel_height) * net[apexes]
     left, right = _crossings(padded, apexes, target)
     bounds = _mz_at(mz, left), _mz_at(mz, right)
+    low_valley, high_valley = (_mz_at(mz, v) for v in _valleys(padded, apexes))
     if rel_height is None:
-        low_valley, high_valley = (_mz_at(mz, v) for v in _valleys(padded, apexes))
         apex = mz[apexes]
         near, far = CLOSEST * half.fwhm, FARTHEST * half.fwhm
         bounds = (
             np.maximum(np.clip(bounds[0], apex - far, apex - near), low_valley),
             np.minimum(np.clip(bounds[1], apex + near, apex + far), high_valley),
         )
+    centres = _centroids(net, mz, apexes, half, centroided)
     columns = {
-        "mz": _centroids(net, mz, apexes, half, centroided),
+        "mz": centres,
         "left": bounds[0],
         "right": bounds[1],
         "height": reference[apexes],
@@ -160,6 +186,12 @@ def peak_table(
         "fwhm": half.fwhm,
         "frequency": _occupancy(frequency, half, centroided),
         "bin": apexes,
+        "prominence": found.prominence,
+        "left_valley": np.maximum(low_valley, mz[0] if mz.size else 0.0),
+        "right_valley": np.minimum(high_valley, mz[-1] if mz.size else 0.0),
+        "resolving_power": np.divide(
+            centres, half.fwhm, out=np.zeros(centres.size), where=half.fwhm > 0
+        ),
     }
     return pd.DataFrame(columns, columns=list(COLUMNS))
 

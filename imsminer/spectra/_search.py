@@ -10,24 +10,14 @@ import pandas as pd
 from scipy.ndimage import gaussian_filter1d
 from scipy.special import pdtrc
 
-from imsminer._array import is_numpy, namespace_of, to_numpy
-from imsminer.core._grid import sample_points
-from imsminer.core.axis import MassAxis
 from imsminer.core.cache import cache
-from imsminer.core.chunk import kernel_fingerprint
-from imsminer.core.engine import axis_statistics
-from imsminer.core.spectra import Spectra
+from imsminer.spectra._grouping import PeakGroups
+from imsminer.spectra._isotopes import monoisotopic
 from imsminer.spectra._noise import background_level, estimate_noise, range_noise
-from imsminer.spectra._picking import apex_positions, peak_table
+from imsminer.spectra._peak_references import References
+from imsminer.spectra._picking import Apexes, apex_positions, peak_table
 
-__all__ = [
-    "References",
-    "SearchSettings",
-    "array_references",
-    "picking_steps",
-    "search",
-    "spectra_references",
-]
+__all__ = ["SearchSettings", "measure_groups", "search"]
 
 #: Centroids of weak ions scatter over many bins, and their reference falls apart. It is
 #: smoothed until doubling the width changes the number of peaks by no more than this,
@@ -38,46 +28,12 @@ MAX_DOUBLINGS = 8
 #: Two ions of the reference are apart by this share of the distance at which spectra
 #: still tell ions apart; closer ones share a centroid that moves between them.
 RESOLVED = 0.9
-#: That distance is exceeded by all but this share of neighbouring centroids.
-CLOSEST_GAPS = 0.005
 #: Above this share of filled bins, the spread of their values says what the noise is.
 FILLED = 0.95
 #: Where a typical bin is empty in most pixels, so many of them must agree on a peak,
 LEAST_PIXELS = 3
 #: and so many that fewer peaks than this come about by chance.
 CHANCE = 0.5
-
-
-@dataclass(frozen=True)
-class References:
-    """What is known of a dataset along its axis, on the host, each (n_bins,) float64.
-
-    Attributes
-    ----------
-    mean, maximum : ndarray
-        Reference spectra.
-    frequency : ndarray
-        Share of the pixels with a value above 0.
-    mz : ndarray
-        Centres of the bins.
-    n_pixels : int
-        Number of pixels.
-    centroided : bool
-        Whether the spectra are centroids.
-    resolution : float
-        Distance of the closest centroids of one spectrum, as a part of their m/z.
-    key : object
-        Equal for equal references; `None` when that is not known.
-    """
-
-    mean: np.ndarray
-    maximum: np.ndarray
-    frequency: np.ndarray
-    mz: np.ndarray
-    n_pixels: int
-    centroided: bool
-    resolution: float = 0.0
-    key: Any = None
 
 
 @dataclass(frozen=True)
@@ -101,61 +57,6 @@ class SearchSettings:
     rel_height: float | None
 
 
-def picking_steps(spectra: Spectra) -> tuple[str, ...]:
-    """Return what the points depend on besides the source, where a step picks them."""
-    if not any(kernel.makes_centroids for kernel in spectra.queue):
-        return ()
-    return tuple(kernel_fingerprint(kernel) for kernel in spectra.queue)
-
-
-def centroid_resolution(spectra: Spectra) -> float:
-    """Return the distance at which spectra tell centroids apart, as a part of m/z.
-
-    That is the lower end of the distances between neighbours in at most 10 spectra of
-    the source, which are read once; 0 when none has two centroids.
-    """
-
-    def measure() -> float:
-        gaps = [np.zeros(0)]
-        for mz, intensity in sample_points(spectra):
-            mz = mz[intensity > 0]
-            gaps.append(np.diff(mz) / mz[1:])
-        all_gaps = np.concatenate(gaps)
-        return float(np.quantile(all_gaps, CLOSEST_GAPS)) if all_gaps.size else 0.0
-
-    key = ("centroid resolution", spectra.source.identity, picking_steps(spectra))
-    return cache.get(key, measure)
-
-
-def spectra_references(
-    X: Spectra, axis: MassAxis | None, n_jobs: int | None
-) -> tuple[References, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the references of Spectra, and mean, maximum and frequency by themselves.
-
-    One pass over the blocks that are not in the cache.
-    """
-    sums = axis_statistics(X, axis, n_jobs=n_jobs)
-    spectra = sums.mean, sums.maximum, sums.frequency
-    centroided = not X.profile
-    resolution = centroid_resolution(X) if centroided else 0.0
-    key = (X.fingerprint, None if axis is None else axis.fingerprint)
-    facts = (sums.mz, len(X), centroided, resolution, key)
-    return References(*spectra, *facts), *spectra
-
-
-def array_references(X: Any) -> tuple[References, Any, Any, Any]:
-    """Return the same of an array; the three spectra in its namespace."""
-    xp = namespace_of(X)
-    # Sums of float32 are float64 on NumPy; other libraries add pairwise.
-    exact = {"dtype": xp.float64} if is_numpy(xp) else {}
-    mean = xp.sum(X, axis=0, **exact) / X.shape[0]
-    frequency = xp.mean(xp.astype(X > 0, X.dtype), axis=0)
-    spectra = mean, xp.max(X, axis=0), frequency
-    host = (to_numpy(spectrum).astype(np.float64) for spectrum in spectra)
-    mz = np.arange(X.shape[1], dtype=np.float64)
-    return References(*host, mz, X.shape[0], False), *spectra
-
-
 def search(
     references: References, settings: SearchSettings
 ) -> tuple[pd.DataFrame, float | np.ndarray]:
@@ -169,7 +70,56 @@ def search(
     for name in others:
         more, _ = _search_one(name, references, *spectra[name], settings)
         peaks = _add_peaks(peaks, more, settings.min_points)
-    return peaks, noise
+    columns = (peaks[name].to_numpy() for name in ("mz", "prominence", "fwhm"))
+    # Columns of an array have no m/z that isotopes could be apart by.
+    heads = monoisotopic(*columns) if references.has_mz else peaks["mz"].to_numpy()
+    return peaks.assign(isotope_of=heads), noise
+
+
+def measure_groups(
+    references: References, settings: SearchSettings, groups: PeakGroups
+) -> tuple[pd.DataFrame, float | np.ndarray]:
+    """Return the table of peaks that were grouped over pixels, and the noise.
+
+    What the groups do not know is measured where they are highest in the reference. Of
+    groups within one FWHM there the highest stays for all.
+    """
+    name = settings.reference.split("+")[0]
+    spectrum = references.maximum if name == "max" else references.mean
+    floor = _counting(references).floor if name == "mean" else 0.0
+    level, noise = _background(name, 0.0, references, spectrum, floor, settings)
+    first = np.searchsorted(references.mz, groups.low)
+    first = np.minimum(np.maximum(first - 1, 0), references.mz.size - 1)
+    last = np.searchsorted(references.mz, groups.high, side="right") + 1
+    ends = zip(first, np.maximum(last, first + 1), strict=True)
+    bins = [int(a + np.argmax(spectrum[a:b])) for a, b in ends]
+    # Groups that meet in one bin cannot be told apart: the larger one stays.
+    order = np.lexsort((-groups.count, bins))
+    bins = np.array(bins, np.int64)[order]
+    kept = order[np.append(True, np.diff(bins) > 0)] if bins.size else order
+    bins = np.unique(bins)
+    sure = np.ones(bins.size, bool)
+    peaks = peak_table(
+        spectrum,
+        level,
+        np.broadcast_to(noise, spectrum.shape),
+        references.frequency,
+        references.mz,
+        Apexes(bins, sure, np.maximum(spectrum - level, 0.0)[bins]),
+        rel_height=settings.rel_height,
+        centroided=references.centroided,
+    )
+    at = kept[np.searchsorted(bins, peaks["bin"].to_numpy())]
+    peaks = peaks.assign(
+        mz=groups.mz[at], frequency=groups.count[at] / references.n_pixels
+    )
+    wide = {
+        "left": np.minimum(peaks["left"], groups.low[at]),
+        "right": np.maximum(peaks["right"], np.nextafter(groups.high[at], np.inf)),
+    }
+    peaks = peaks.assign(**wide).sort_values("mz", ignore_index=True)
+    columns = (peaks[column].to_numpy() for column in ("mz", "height", "fwhm"))
+    return peaks.assign(isotope_of=monoisotopic(*columns)), noise
 
 
 @dataclass(frozen=True)
@@ -245,7 +195,7 @@ def _search_smoothed(
         floor, shot = floor * np.sqrt(left), shot * left
     level, noise = _background(which, width, references, spectrum, floor, settings)
     along = np.broadcast_to(noise, spectrum.shape)
-    apexes, certain = apex_positions(
+    apexes = apex_positions(
         spectrum,
         level,
         along,
@@ -261,7 +211,6 @@ def _search_smoothed(
         references.frequency,
         references.mz,
         apexes,
-        certain,
         rel_height=settings.rel_height,
         centroided=references.centroided,
         resolution=RESOLVED * references.resolution,

@@ -11,13 +11,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from imsminer._array import check_same_namespace
 from imsminer._sklearn_compat import Interval, StrOptions
-from imsminer.core.binning import sample_cells
 from imsminer.core.estimator import SpectraTransformer
 from imsminer.core.spectra import Spectra
 from imsminer.spectra._centroiding import (
     KINDS,
     PickCentroids,
-    axis_knots,
+    centroids_of,
     pick_columns,
 )
 from imsminer.spectra._frames import (
@@ -81,7 +80,8 @@ class CentroidSpectra(SameColumns, SpectraTransformer):
     mean, weighted by height, where there is no such vertex.
 
     The level and the noise of a spectrum are the median of its samples and 1.4826 times
-    their median absolute deviation, both without zeros. Where more than half of the
+    their median absolute deviation, both without zeros, of at most 4,096 samples that
+    are evenly spaced. Where more than half of the
     grid's samples are zeros or not stored, the instrument has cut most of the noise
     off. The level is then 0 and the noise is q / z: q is the 10 % quantile of what is
     left, a share f of all samples, and normal noise exceeds z standard deviations with
@@ -180,7 +180,13 @@ class CentroidSpectra(SameColumns, SpectraTransformer):
         check_is_fitted(self)
         if isinstance(X, Spectra):
             self._check_spectra(X, reset=False)
-            return X.map(self._kernel(X)) if X.run_profile.any() else X
+            return centroids_of(
+                X,
+                loq=self.loq,
+                noise=None if self.noise is None else float(self.noise),
+                min_points=self.min_points,
+                intensity=self.intensity,
+            )
         values = check_values(self, X, reset=False)
         check_same_namespace(self, "transform", getattr(self, "_like", values), values)
         pick = partial(pick_columns, kernel=PickCentroids(*self._settings()))
@@ -192,12 +198,6 @@ class CentroidSpectra(SameColumns, SpectraTransformer):
         width = int(self.min_points) - 1
         noise = None if self.noise is None else float(self.noise)
         return float(self.loq), noise, width, self.intensity
-
-    def _kernel(self, X: Spectra) -> PickCentroids:
-        if X.source.mz is not None:
-            return PickCentroids(*self._settings())
-        knots, steps = axis_knots(sample_cells(X))
-        return PickCentroids(*self._settings(), knots, steps)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_is_fitted")

@@ -15,29 +15,33 @@ from imsminer._array import (
     device_of,
     namespace_of,
 )
-from imsminer._sklearn_compat import Interval, StrOptions, check_feature_names_in
+from imsminer._sklearn_compat import Interval, StrOptions
 from imsminer.core.axis import MassAxis
-from imsminer.core.binning import sample_cells
-from imsminer.core.cache import cache
 from imsminer.core.estimator import SpectraTransformer
 from imsminer.core.grid import known_coordinates
-from imsminer.core.peaktable import feature_names
 from imsminer.core.spectra import Spectra
-from imsminer.spectra._noise import ESTIMATORS
-from imsminer.spectra._search import (
+from imsminer.spectra._grouping import pixel_groups
+from imsminer.spectra._noise import ESTIMATORS, check_noise
+from imsminer.spectra._peak_columns import PeakColumns
+from imsminer.spectra._peak_filters import (
+    checked_targets,
+    label_frequency,
+    strongest,
+    with_targets,
+)
+from imsminer.spectra._peak_references import (
     References,
-    SearchSettings,
     array_references,
-    picking_steps,
-    search,
+    picking_axis,
     spectra_references,
 )
+from imsminer.spectra._search import SearchSettings, measure_groups, search
 from imsminer.spectra._structure import with_structure
 
 __all__ = ["PeakPicker"]
 
 
-class PeakPicker(SpectraTransformer):
+class PeakPicker(PeakColumns, SpectraTransformer):
     """Find peaks in the mean or maximum spectrum of all pixels.
 
     One pass over the data in `fit`, none in `transform`.
@@ -80,6 +84,16 @@ tuple of two floats, default="zscore"
         pixels, which Spectra and the features of a `PeakIntegrator` carry.
     max_peaks : int, default=None
         Keep this many peaks, those with the highest ratio of signal to noise.
+    mode : {"reference", "pixel"}, default="reference"
+        Search the reference spectrum, or each pixel's own (with `loq` times the noise
+        there), and group what is found by m/z: one more pass over Spectra. Combine it
+        with `min_frequency`. Arrays have nothing to group and are searched as ever.
+    targets : array-like of float, default=None
+        m/z that are to be the peaks: each gets the picked peak within `tolerance`, or
+        else the window of that half width around it.
+    tolerance : float, default=10
+        Largest distance to a target, and of a pixel's peak to the mean of its group, in
+        ppm.
     n_jobs : int, default=None
         Blocks of pixels read at a time, as in joblib.
 
@@ -90,7 +104,12 @@ tuple of two floats, default="zscore"
         `height`: reference spectrum at the maximum. `snr`: height above the level, in
         units of the noise. `fwhm`: full width at half maximum, in m/z. `frequency`:
         share of the pixels with signal in the peak's most frequent bin. `bin`: index
-        of the maximum on the axis. With `min_moran` also `moran`.
+        of the maximum on the axis. `prominence`: height above the higher valley.
+        `left_valley`, `right_valley`: lowest points between neighbours.
+        `resolving_power`: mz / fwhm. `isotope_of`: m/z of the monoisotopic peak of its
+        pattern, its own where it is that or stands alone. With `min_moran` also
+        `moran`; with labels also `label_frequency`; with `targets` also `target`,
+        `found` (1, or 0 where no peak was picked) and `count`, a number of pixels.
     reference_spectrum_ : array of shape (n_bins,)
         The spectrum that was searched (for ``"mean+max"`` the mean), in X's namespace.
     frequency_ : array of shape (n_bins,)
@@ -178,6 +197,9 @@ tuple of two floats, default="zscore"
         "min_frequency": [Interval(numbers.Real, 0, 1, closed="both")],
         "min_moran": [Interval(numbers.Real, -1, 1, closed="both"), None],
         "max_peaks": [Interval(numbers.Integral, 1, None, closed="left"), None],
+        "mode": [StrOptions({"reference", "pixel"})],
+        "targets": ["array-like", None],
+        "tolerance": [Interval(numbers.Real, 0, None, closed="neither")],
         "n_jobs": [numbers.Integral, None],
     }
 
@@ -195,6 +217,9 @@ tuple of two floats, default="zscore"
         min_frequency: float = 0.0,
         min_moran: float | None = None,
         max_peaks: int | None = None,
+        mode: str = "reference",
+        targets: Any = None,
+        tolerance: float = 10.0,
         n_jobs: int | None = None,
     ) -> None:
         self.reference = reference
@@ -208,33 +233,12 @@ tuple of two floats, default="zscore"
         self.min_frequency = min_frequency
         self.min_moran = min_moran
         self.max_peaks = max_peaks
+        self.mode = mode
+        self.targets = targets
+        self.tolerance = tolerance
         self.n_jobs = n_jobs
 
     # Reference spectra -------------------------------------------------------------
-
-    def _check_noise(self) -> None:
-        if not isinstance(self.noise, tuple | list):
-            return
-        numeric = all(isinstance(value, numbers.Real) for value in self.noise)
-        if len(self.noise) != 2 or not numeric or not self.noise[0] < self.noise[1]:
-            message = (
-                "PeakPicker: noise must be an estimator's name, a number, or an m/z "
-                f"range (low, high) with low < high; got {self.noise!r}."
-            )
-            raise ValueError(message)
-
-    def _resolve_axis(self, X: Spectra) -> MassAxis | None:
-        if self.axis is not None:
-            return self.axis.resolve(*X.source.mz_range())
-        if X.mz is not None:
-            return MassAxis.from_values(X.mz) if X.mz.size > 1 else None
-        # Facts of the whole source only, so that all subsets of its rows agree, found
-        # once. Of profiles it is the axis that adding them up needs anyway.
-        if X.run_profile.any():
-            return sample_cells(X)
-        moved = any(kernel.moves_mz for kernel in X.queue)
-        key = ("default axis", X.source.identity, moved, picking_steps(X))
-        return cache.get(key, lambda: MassAxis.estimate(X))
 
     def _references(self, X: Any) -> tuple[References, Any, Any]:
         """Return what the search needs on the host, and the two public spectra."""
@@ -246,8 +250,9 @@ tuple of two floats, default="zscore"
         return references, maximum if self.reference == "max" else mean, frequency
 
     def _search(
-        self, references: References, loq: float
+        self, X: Any, references: References, loq: float, y: Any = None
     ) -> tuple[pd.DataFrame, float | np.ndarray]:
+        """Return the peaks that are frequent enough, and the noise."""
         settings = SearchSettings(
             reference=self.reference,
             noise=self.noise,
@@ -257,16 +262,31 @@ tuple of two floats, default="zscore"
             min_points=self.min_points,
             rel_height=self.rel_height,
         )
-        peaks, noise = search(references, settings)
-        peaks = peaks[peaks["frequency"] >= self.min_frequency]
+        if self.mode == "pixel" and self._from_spectra:
+            picking = loq, self.min_points, self.tolerance, self.n_jobs
+            groups = pixel_groups(X, *picking)
+            peaks, noise = measure_groups(references, settings, groups)
+        else:
+            peaks, noise = search(references, settings)
+        if self.targets is not None:
+            maximum = self.reference == "max"
+            peaks = with_targets(
+                peaks,
+                checked_targets(self.targets),
+                self.tolerance,
+                references,
+                references.maximum if maximum else references.mean,
+                noise,
+                self.z_threshold,
+            )
+        frequency = peaks["frequency"].to_numpy()
+        if self.min_frequency > 0 and len(peaks):
+            found = label_frequency(X, y, peaks, references, self.axis_, self.n_jobs)
+            if found is not None:
+                peaks = peaks.assign(label_frequency=found)
+                frequency = found
+        peaks = peaks[frequency >= self.min_frequency]
         return peaks.reset_index(drop=True), noise
-
-    def _strongest(self, peaks: pd.DataFrame) -> pd.DataFrame:
-        """Return the `max_peaks` peaks with the highest S/N, in the same order."""
-        if self.max_peaks is None or len(peaks) <= self.max_peaks:
-            return peaks
-        best = np.argsort(-peaks["snr"].to_numpy(), kind="stable")
-        return peaks.iloc[np.sort(best[: self.max_peaks])].reset_index(drop=True)
 
     # Estimator ---------------------------------------------------------------------
 
@@ -277,8 +297,10 @@ tuple of two floats, default="zscore"
         ----------
         X : Spectra or array of shape (n_pixels, n_bins)
             The spectra. An array stands for spectra on the axis 0, 1, 2, …
-        y : None
-            Ignored.
+        y : array-like of shape (n_pixels,), default=None
+            Labels of the pixels: `min_frequency` then asks for a share of the pixels of
+            any one label, at the cost of one more pass. Without `min_frequency`, and
+            where they are no labels but numbers, they are ignored.
 
         Returns
         -------
@@ -286,14 +308,14 @@ tuple of two floats, default="zscore"
             The fitted picker. It warns when there is no peak.
         """
         self._validate_params()
-        self._check_noise()
+        check_noise(self.noise)
         pixels = None
         if self.min_moran is not None:
             places = X.pixels if isinstance(X, Spectra) else None
             pixels = known_coordinates(X, places)
         if isinstance(X, Spectra):
             self._check_spectra(X, reset=True)
-            self.axis_ = self._resolve_axis(X)
+            self.axis_ = picking_axis(X, self.axis)
         else:
             if self.axis is not None:
                 message = (
@@ -308,10 +330,10 @@ tuple of two floats, default="zscore"
             self.axis_ = MassAxis.from_values(np.arange(n_bins)) if n_bins > 1 else None
         self._from_spectra = isinstance(X, Spectra)
         self._fitted, reference, frequency = self._references(X)
-        peaks, noise = self._search(self._fitted, self.loq)
+        peaks, noise = self._search(X, self._fitted, self.loq, y)
         if self.min_moran is not None:
             peaks = with_structure(X, pixels, peaks, self.min_moran, n_jobs=self.n_jobs)
-        self.peaks_ = self._strongest(peaks)
+        self.peaks_ = strongest(peaks, self.max_peaks)
         self.reference_spectrum_ = reference
         self.frequency_ = frequency
         self.noise_ = noise if np.ndim(noise) == 0 else _like(noise, reference)
@@ -346,107 +368,6 @@ tuple of two floats, default="zscore"
         xp = namespace_of(X)
         X = validate_data(self, X, dtype=[xp.float64, xp.float32], reset=False)
         return xp.take(X, self._bins(X), axis=1)
-
-    def inverse_transform(self, X: Any) -> Any:
-        """Put the columns of the maxima back in their places, zeros elsewhere.
-
-        Parameters
-        ----------
-        X : array of shape (n_pixels, n_peaks)
-            As `transform` returns it for an array.
-
-        Returns
-        -------
-        array of shape (n_pixels, n_bins)
-        """
-        check_is_fitted(self)
-        check_same_namespace(self, "inverse_transform", self.reference_spectrum_, X)
-        xp = namespace_of(X)
-        X = X if hasattr(X, "dtype") and hasattr(X, "ndim") else np.asarray(X)
-        n_peaks, n_bins = len(self.peaks_), self.reference_spectrum_.shape[0]
-        if X.ndim != 2 or X.shape[1] != n_peaks:
-            message = (
-                f"PeakPicker.inverse_transform: X needs shape (n_pixels, {n_peaks}), "
-                f"one column per peak; got {tuple(X.shape)}."
-            )
-            raise ValueError(message)
-        # A column of zeros behind the peaks is what all other bins take.
-        zeros = xp.zeros((X.shape[0], 1), dtype=X.dtype, device=device_of(X))
-        source = np.full(n_bins, n_peaks, np.int64)
-        source[self.peaks_["bin"]] = np.arange(n_peaks)
-        index = xp.asarray(source, device=device_of(X))
-        return xp.take(xp.concat([X, zeros], axis=1), index, axis=1)
-
-    def pick(self, X: Any = None, *, loq: float | None = None) -> pd.DataFrame:
-        """Pick peaks in other spectra, or at another `loq`, on the fitted axis.
-
-        One pass over `X`, none when it is `None`.
-
-        Parameters
-        ----------
-        X : Spectra or array of shape (n_pixels, n_bins), default=None
-            The spectra; those of `fit` when `None`.
-        loq : float, default=None
-            Smallest height in units of the noise (of the noise in `X`); the
-            parameter's value when `None`.
-
-        Returns
-        -------
-        DataFrame
-            As `peaks_`, which stays as it is; `min_moran` is not applied.
-        """
-        check_is_fitted(self)
-        if X is not None:
-            self._check_same_kind(X, from_spectra=self._from_spectra)
-        references = self._fitted
-        if isinstance(X, Spectra):
-            references, _, _ = self._references(self._check_spectra(X, reset=False))
-        elif X is not None:
-            check_same_namespace(self, "pick", self.reference_spectrum_, X)
-            xp = namespace_of(X)
-            X = validate_data(self, X, dtype=[xp.float64, xp.float32], reset=False)
-            references, _, _ = self._references(X)
-        peaks, _ = self._search(references, self.loq if loq is None else loq)
-        return self._strongest(peaks)
-
-    def get_support(self, indices: bool = False) -> np.ndarray:
-        """Return which bins of the axis hold a peak's maximum.
-
-        Parameters
-        ----------
-        indices : bool, default=False
-            Return positions instead of a mask.
-
-        Returns
-        -------
-        ndarray of bool, shape (n_bins,), or of int, shape (n_peaks,)
-        """
-        check_is_fitted(self)
-        bins = self.peaks_["bin"].to_numpy()
-        if indices:
-            return bins
-        support = np.zeros(self.reference_spectrum_.shape[0], bool)
-        support[bins] = True
-        return support
-
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Return the names of the peaks.
-
-        Parameters
-        ----------
-        input_features : array-like of str, default=None
-            Names of the columns, when an array was fitted.
-
-        Returns
-        -------
-        ndarray of str objects
-            For Spectra such as ``"mz_773.5272"``, for arrays the selected columns.
-        """
-        check_is_fitted(self)
-        if self._from_spectra:
-            names = feature_names(self.peaks_["mz"].to_numpy())
-            return np.asarray(names, dtype=object)
-        return check_feature_names_in(self, input_features)[self.get_support()]
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "peaks_")

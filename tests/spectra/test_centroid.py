@@ -180,12 +180,12 @@ def test_noise_of_full_and_of_cut_spectra():
         return level[0], noise[0]
 
     level, noise = measured(y + 30.0)
-    assert level == pytest.approx(30, abs=0.05)
-    assert noise == pytest.approx(2.0, rel=0.02)
+    assert level == pytest.approx(30, abs=0.15)
+    assert noise == pytest.approx(2.0, rel=0.06)
     for threshold in (0.1, 1.0, 4.0, 6.0):
         level, noise = measured(np.where(y > threshold, y, 0.0))
         assert level == 0
-        assert noise == pytest.approx(2.0, rel=0.05), threshold
+        assert noise == pytest.approx(2.0, rel=0.06), threshold
 
 
 def test_noise_of_nothing():

@@ -6,7 +6,13 @@ The compiled kernels explain the quantities.
 from typing import Any
 
 from imsminer._array import array_namespace, device_of
-from imsminer.spectra._kernels.centroid_numba import APART, AREA, HEIGHT, LOW
+from imsminer.spectra._kernels.centroid_numba import (
+    APART,
+    AREA,
+    ENOUGH,
+    HEIGHT,
+    LOW,
+)
 
 __all__ = ["facts", "pick"]
 
@@ -20,10 +26,11 @@ def facts(y: Any, mz: Any, step: Any, ends: tuple | None) -> tuple[float, ...]:
     y = xp.astype(y, xp.float64)
     if y.shape[0] and not bool(xp.isfinite(xp.sum(y))):
         return float("nan"), 0.0, 0.0, 0.0
-    filled = xp.sort(y[y != 0])
+    filled = y[y != 0]
     n = filled.shape[0]
     if n == 0:
         return 0.0, 0.0, 0.0, 0.0
+    filled = xp.sort(filled[:: -(-n // ENOUGH)])
     n_grid = y.shape[0]
     if ends is not None:
         gaps = xp.round((mz[1:] - mz[:-1]) / step[1:])
@@ -34,7 +41,7 @@ def facts(y: Any, mz: Any, step: Any, ends: tuple | None) -> tuple[float, ...]:
         median = _median(filled)
         spread = xp.sort(xp.abs(filled - median))
         return n / n_grid, 0.0, float(median), float(_median(spread))
-    return n / n_grid, float(filled[int(LOW * (n - 1))]), 0.0, 0.0
+    return n / n_grid, float(filled[int(LOW * (filled.shape[0] - 1))]), 0.0, 0.0
 
 
 def _median(ordered: Any) -> Any:

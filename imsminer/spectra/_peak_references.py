@@ -1,0 +1,126 @@
+"""The reference spectra that peaks are searched in, and their axis."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from imsminer._array import is_numpy, namespace_of, to_numpy
+from imsminer.core._grid import sample_points
+from imsminer.core.axis import MassAxis
+from imsminer.core.binning import sample_cells
+from imsminer.core.cache import cache
+from imsminer.core.chunk import kernel_fingerprint
+from imsminer.core.engine import axis_statistics
+from imsminer.core.spectra import Spectra
+
+__all__ = ["References", "array_references", "picking_axis", "spectra_references"]
+
+#: The distance at which spectra tell centroids apart is exceeded by all but this share
+#: of neighbouring centroids.
+CLOSEST_GAPS = 0.005
+
+
+@dataclass(frozen=True)
+class References:
+    """What is known of a dataset along its axis, on the host, each (n_bins,) float64.
+
+    Attributes
+    ----------
+    mean, maximum : ndarray
+        Reference spectra.
+    frequency : ndarray
+        Share of the pixels with a value above 0.
+    mz : ndarray
+        Centres of the bins.
+    n_pixels : int
+        Number of pixels.
+    centroided : bool
+        Whether the spectra are centroids.
+    resolution : float
+        Distance of the closest centroids of one spectrum, as a part of their m/z.
+    key : object
+        Equal for equal references; `None` when that is not known.
+    has_mz : bool
+        Whether `mz` are m/z, not the columns of an array.
+    """
+
+    mean: np.ndarray
+    maximum: np.ndarray
+    frequency: np.ndarray
+    mz: np.ndarray
+    n_pixels: int
+    centroided: bool
+    resolution: float = 0.0
+    key: Any = None
+    has_mz: bool = True
+
+
+def picking_axis(X: Spectra, axis: MassAxis | None) -> MassAxis | None:
+    """Return the axis on which spectra are added up: the given one, or the default."""
+    if axis is not None:
+        return axis.resolve(*X.source.mz_range())
+    if X.mz is not None:
+        return MassAxis.from_values(X.mz) if X.mz.size > 1 else None
+    # Facts of the whole source only, so that all subsets of its rows agree, found
+    # once. Of profiles it is the axis that adding them up needs anyway.
+    if X.run_profile.any():
+        return sample_cells(X)
+    moved = any(kernel.moves_mz for kernel in X.queue)
+    key = ("default axis", X.source.identity, moved, _picking_steps(X))
+    return cache.get(key, lambda: MassAxis.estimate(X))
+
+
+def _picking_steps(spectra: Spectra) -> tuple[str, ...]:
+    """Return what the points depend on besides the source, where a step picks them."""
+    if not any(kernel.makes_centroids for kernel in spectra.queue):
+        return ()
+    return tuple(kernel_fingerprint(kernel) for kernel in spectra.queue)
+
+
+def centroid_resolution(spectra: Spectra) -> float:
+    """Return the distance at which spectra tell centroids apart, as a part of m/z.
+
+    That is the lower end of the distances between neighbours in at most 10 spectra of
+    the source, which are read once; 0 when none has two centroids.
+    """
+
+    def measure() -> float:
+        gaps = [np.zeros(0)]
+        for mz, intensity in sample_points(spectra):
+            mz = mz[intensity > 0]
+            gaps.append(np.diff(mz) / mz[1:])
+        all_gaps = np.concatenate(gaps)
+        return float(np.quantile(all_gaps, CLOSEST_GAPS)) if all_gaps.size else 0.0
+
+    key = ("centroid resolution", spectra.source.identity, _picking_steps(spectra))
+    return cache.get(key, measure)
+
+
+def spectra_references(
+    X: Spectra, axis: MassAxis | None, n_jobs: int | None
+) -> tuple[References, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the references of Spectra, and mean, maximum and frequency by themselves.
+
+    One pass over the blocks that are not in the cache.
+    """
+    sums = axis_statistics(X, axis, n_jobs=n_jobs)
+    spectra = sums.mean, sums.maximum, sums.frequency
+    centroided = not X.profile
+    resolution = centroid_resolution(X) if centroided else 0.0
+    key = (X.fingerprint, None if axis is None else axis.fingerprint)
+    facts = (sums.mz, len(X), centroided, resolution, key)
+    return References(*spectra, *facts), *spectra
+
+
+def array_references(X: Any) -> tuple[References, Any, Any, Any]:
+    """Return the same of an array; the three spectra in its namespace."""
+    xp = namespace_of(X)
+    # Sums of float32 are float64 on NumPy; other libraries add pairwise.
+    exact = {"dtype": xp.float64} if is_numpy(xp) else {}
+    mean = xp.sum(X, axis=0, **exact) / X.shape[0]
+    frequency = xp.mean(xp.astype(X > 0, X.dtype), axis=0)
+    spectra = mean, xp.max(X, axis=0), frequency
+    host = (to_numpy(spectrum).astype(np.float64) for spectrum in spectra)
+    mz = np.arange(X.shape[1], dtype=np.float64)
+    return References(*host, mz, X.shape[0], False, has_mz=False), *spectra
