@@ -17,7 +17,7 @@ from tests.io.generator import build, random_spectra
 from tests.io.mutants import base, mutant
 from tests.io.recipe import Recipe
 
-N_MUTANTS = 400
+N_MUTANTS = 240
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -80,7 +80,7 @@ def test_one_wrong_number_is_never_silent(tmp_path, recwarn, intensity_type, pac
     silent = []
     for match in NUMBER.finditer(text):
         value = int(match.group(2))
-        for wrong in (value + d for d in (-16, -8, -7, -4, -2, -1, 1, 2, 4, 8, 9, 40)):
+        for wrong in (value + d for d in (-16, -8, -3, -1, 1, 4, 40)):
             changed = text[: match.start(2)] + str(wrong) + text[match.end(2) :]
             files.xml = changed.encode()
             path = files.save(tmp_path, f"run-{next(names)}")
@@ -145,15 +145,15 @@ HOSTILE = {
     "huge text": lambda: document(f"<spectrum>{LONG}</spectrum>"),
     "huge comment": lambda: document(f"<!--{LONG}--><spectrum/>"),
     "many attributes": lambda: document(
-        "<spectrum " + " ".join(f'a{i}="1"' for i in range(300_000)) + "/>"
+        "<spectrum " + " ".join(f'a{i}="1"' for i in range(50_000)) + "/>"
     ),
     "many accessions": lambda: document(
         "<spectrum><binaryDataArray>"
-        + "".join(f'<cvParam accession="MS:{i}"/>' for i in range(200_000))
+        + "".join(f'<cvParam accession="MS:{i}"/>' for i in range(40_000))
         + "</binaryDataArray></spectrum>"
     ),
     "many groups": lambda: document(
-        "<spectrum/>", "".join(GROUP.format(f"g{i}", "") for i in range(100_000))
+        "<spectrum/>", "".join(GROUP.format(f"g{i}", "") for i in range(20_000))
     ),
     "groups that double": lambda: document("<spectrum/>", groups_that_double(60)),
     "a chain of groups": lambda: document("<spectrum/>", chain_of_groups(20_000)),
