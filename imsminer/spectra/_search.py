@@ -25,6 +25,7 @@ UNSTABLE = 0.03
 #: counted at this height, whatever the `loq` is.
 BANDWIDTH_LOQ = 10.0
 MAX_DOUBLINGS = 8
+FWHM_PER_SD = 2.3548200450309493
 #: Two ions of the reference are apart by this share of the distance at which spectra
 #: still tell ions apart; closer ones share a centroid that moves between them.
 RESOLVED = 0.9
@@ -98,6 +99,9 @@ def measure_groups(
     bins = np.array(bins, np.int64)[order]
     kept = order[np.append(True, np.diff(bins) > 0)] if bins.size else order
     bins = np.unique(bins)
+    # What the reference does not show above its level has no height to measure.
+    seen = (spectrum - level)[bins] > 0
+    bins, kept = bins[seen], kept[seen]
     sure = np.ones(bins.size, bool)
     peaks = peak_table(
         spectrum,
@@ -168,14 +172,23 @@ def _search_one(
         return _search_smoothed(0.0, *arguments, settings)
     chosen = replace(settings, loq=BANDWIDTH_LOQ)
     width, number = 0.0, len(_search_smoothed(0.0, *arguments, chosen)[0])
+    widest = min(spectrum.size / 16, max(_widest_smoothing(references), 1.0))
     for wider in 2.0 ** np.arange(MAX_DOUBLINGS):
-        if wider > spectrum.size / 16:
+        if wider > widest:
             break
         found = len(_search_smoothed(wider, *arguments, chosen)[0])
         if abs(found - number) <= UNSTABLE * max(found, number):
             break
         width, number = wider, found
     return _search_smoothed(width, *arguments, settings)
+
+
+def _widest_smoothing(references: References) -> float:
+    """Return the standard deviation, in bins, that keeps apart what spectra do."""
+    if references.resolution <= 0 or references.mz.size < 2:
+        return np.inf
+    step = float(np.median(np.diff(references.mz) / references.mz[1:]))
+    return references.resolution / (FWHM_PER_SD * step)
 
 
 def _search_smoothed(

@@ -110,11 +110,11 @@ class CentroidSpectra(SameColumns, SpectraTransformer):
     >>> shape = np.exp(-0.5 * ((mz - 503.5012) / 0.03) ** 2)
     >>> noise = np.random.default_rng(0).normal(size=(50, mz.size))
     >>> spectra = Spectra.from_arrays(1e3 * shape + noise, mz)
-    >>> centroids = CentroidSpectra().fit_transform(spectra)
+    >>> centroids = CentroidSpectra(loq=5).fit_transform(spectra)
     >>> centroids
     <Spectra: 50 pixels; own m/z axes; queued: PickCentroids>
     >>> centroids[0].mz.round(4), centroids[0].intensity.round()
-    (array([503.5012]), array([1000.]))
+    (array([503.5012]), array([998.]))
     """
 
     _parameter_constraints: ClassVar[dict] = {

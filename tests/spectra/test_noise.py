@@ -112,3 +112,17 @@ def test_level_follows_a_baseline():
     y[::500] += 1000
     level = background_level(y, 3.0)
     np.testing.assert_allclose(level[300:-300], baseline[300:-300], atol=0.6)
+
+
+@pytest.mark.shared
+def test_cardinals_difference_is_no_measure_of_noise(shared_data):
+    values = np.load(shared_data.parent / "reference" / "cardinal.npz")
+    y = values["spectrum70"].ravel()
+    theirs = values["noise_diff"].ravel()
+    # It subtracts the mean difference from the spectrum, not from the differences: the
+    # result is in effect the mean of |y|, and is not copied.
+    np.testing.assert_allclose(theirs, np.abs(y - np.diff(y).mean()).mean(), rtol=1e-12)
+    ours = estimate_noise(y, np.zeros(y.size), np.ones(y.size), 1, "difference")
+    expected = 1.4826 * np.median(np.abs(np.diff(y))) / np.sqrt(2)
+    assert ours == pytest.approx(expected, rel=1e-12)
+    assert ours < 0.2 * theirs[0]

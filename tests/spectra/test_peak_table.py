@@ -1,0 +1,198 @@
+"""Columns of the table: valleys, resolving power, isotopes, targets, labels."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.signal import peak_prominences
+
+from imsminer import ImzMLReader, MassAxis, PeakPicker, Spectra
+from imsminer.datasets import make_ims
+from imsminer.spectra._isotopes import monoisotopic
+from imsminer.spectra._resolution import fit_resolving_power
+
+
+@pytest.fixture(scope="module")
+def simple():
+    rng = np.random.default_rng(0)
+    mz = np.arange(500.0, 540.0, 0.005)
+    centers = np.array([505.0, 512.3, 512.4, 530.0])
+    shapes = np.exp(-0.5 * ((mz - centers[:, None]) / 0.015) ** 2)
+    clean = np.array([1000, 200, 50, 20]) @ shapes
+    noise = rng.normal(0, np.sqrt(60), (60, mz.size))
+    return Spectra.from_arrays(clean + noise, mz)
+
+
+def test_prominence_and_valleys(simple):
+    picker = PeakPicker().fit(simple)
+    peaks, mean = picker.peaks_, picker.reference_spectrum_
+    expected = peak_prominences(mean, peaks["bin"])[0]
+    # The level of the spectrum is not quite flat.
+    np.testing.assert_allclose(peaks["prominence"], expected, atol=1.0)
+    between = (simple.mz > 512.3) & (simple.mz < 512.4)
+    lowest = simple.mz[between][np.argmin(mean[between])]
+    assert peaks["right_valley"][1] == peaks["left_valley"][2]
+    assert abs(peaks["right_valley"][1] - lowest) < 0.03
+    assert peaks["left_valley"][0] == simple.mz[0]
+    assert peaks["right_valley"][3] == simple.mz[-1]
+    np.testing.assert_allclose(
+        peaks["resolving_power"], peaks["mz"] / peaks["fwhm"], rtol=1e-12
+    )
+
+
+# Resolving power -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("analyser", "power"), [("tof", 20_000.0), ("orbitrap", 60_000.0)]
+)
+def test_resolving_power_of_an_analyser(tmp_path, analyser, power):
+    low, high = 500.0, 800.0
+    truth = make_ims(
+        tmp_path / "a.imzML",
+        shape=(8, 8),
+        n_peaks=80,
+        isotopes=False,
+        mz_range=(low, high),
+        analyser=analyser,
+        resolving_power=power,
+        snr=50,
+    )
+    reader = ImzMLReader(truth.path)
+    picker = PeakPicker().fit(reader)
+    axis = picker.resolving_power_axis(bins_per_fwhm=5)
+    resolved = axis.resolve(low, high)
+    for mz in (520.0, 650.0, 780.0):
+        j = np.searchsorted(resolved.edges, mz)
+        fwhm = truth.analyser.fwhm(np.array([mz]))[0]
+        assert resolved.bin_widths[j] == pytest.approx(fwhm / 5, rel=0.06)
+    again = PeakPicker(axis=axis).fit(reader)
+    score = truth.score(again.peaks_["mz"], min_snr=50)
+    assert score["recall"] >= 0.95
+    assert score["precision"] >= 0.95
+
+
+def test_resolving_power_is_robust():
+    rng = np.random.default_rng(0)
+    mz = np.sort(rng.uniform(400, 1200, 200))
+    # A fifth of the peaks are pairs that were taken for one.
+    power = np.where(rng.random(200) < 0.2, 5_000, 50_000 - 20 * mz)
+    peaks = pd.DataFrame({"mz": mz, "resolving_power": power, "snr": 100.0})
+    intercept, slope = fit_resolving_power(peaks, 400, 1200)
+    assert slope == pytest.approx(-20, rel=0.05)
+    assert intercept == pytest.approx(50_000, rel=0.03)
+    # A line that would end below 0 is none.
+    assert fit_resolving_power(peaks, 400, 3000)[1] == 0
+    few = peaks.iloc[:4]
+    assert fit_resolving_power(few, 400, 1200)[1] == 0
+
+
+def test_no_resolving_power_of_centroids_and_columns(simple):
+    sticks = Spectra.from_arrays(np.eye(5, 50) + 1, np.arange(1.0, 51), profile=False)
+    picker = PeakPicker(noise=0.01, min_points=1, loq=1).fit(sticks)
+    with pytest.raises(ValueError, match="needs profile spectra"):
+        picker.resolving_power_axis()
+    X = np.zeros((3, 50))
+    X[:, 20] = 9
+    with pytest.raises(ValueError, match="needs profile spectra"):
+        PeakPicker().fit(X).resolving_power_axis()
+    assert isinstance(PeakPicker().fit(simple).resolving_power_axis(), MassAxis)
+
+
+# Isotopes --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spectrum_type", ["profile", "centroid"])
+def test_isotopologues_of_simulated_ions(tmp_path, spectrum_type):
+    truth = make_ims(
+        tmp_path / "a.imzML",
+        shape=(12, 12),
+        n_peaks=40,
+        mz_range=(500.0, 900.0),
+        snr=100,
+        spectrum_type=spectrum_type,
+        random_state=3,
+    )
+    peaks = PeakPicker().fit(ImzMLReader(truth.path)).peaks_
+    ions = truth.peaks
+    near = np.abs(ions["mz"].to_numpy() - peaks["mz"].to_numpy()[:, None])
+    ion = near.argmin(1)
+    known = near.min(1) < 0.25 * peaks["fwhm"].to_numpy().clip(0.005)
+    is_head = (ions["isotope"].to_numpy()[ion] == 0)[known]
+    said_head = (peaks["isotope_of"] == peaks["mz"]).to_numpy()[known]
+    assert (is_head & said_head).sum() >= 0.95 * is_head.sum()
+    assert (~is_head & ~said_head).sum() >= 0.8 * (~is_head).sum()
+
+
+def test_patterns_of_two_charges_and_implausible_heights():
+    step = 1.0033548
+    mz = np.array([700, 700 + step, 700 + 2 * step, 800, 800 + step / 2, 850, 851.2])
+    height = np.array([100, 38.0, 8.0, 100, 80.0, 100, 40])
+    width = np.full(7, 0.02)
+    heads = monoisotopic(mz, height, width)
+    np.testing.assert_array_equal(heads, mz[[0, 0, 0, 3, 3, 5, 6]])
+    # Higher than 13C makes it: an ion of its own.
+    height[1] = 200.0
+    assert monoisotopic(mz, height, width)[1] == mz[1]
+    none = np.zeros(0)
+    assert monoisotopic(none, none, none).size == 0
+
+
+def test_columns_of_arrays_have_no_isotopes():
+    X = np.zeros((4, 60))
+    X[:, [20, 21]] = [100.0, 30.0]
+    peaks = PeakPicker(min_points=1).fit(X).peaks_
+    np.testing.assert_array_equal(peaks["isotope_of"], peaks["mz"])
+
+
+# Targets ---------------------------------------------------------------------------
+
+
+def test_targets_get_their_peaks_or_windows(simple):
+    with pytest.warns(UserWarning, match="1 of 4 targets lie outside"):
+        picker = PeakPicker(targets=[530.001, 505.0, 520.0, 900.0]).fit(simple)
+    peaks = picker.peaks_
+    assert peaks["target"].tolist() == [505.0, 520.0, 530.001]
+    assert peaks["found"].tolist() == [1, 0, 1]
+    every = PeakPicker().fit(simple).peaks_
+    assert peaks["mz"][0] == every["mz"][0]
+    assert peaks["mz"][1] == 520.0
+    assert peaks["right"][1] == pytest.approx(520 * (1 + 1e-5))
+    assert peaks["snr"][1] < 5
+    assert peaks["count"][0] == 60
+    near = PeakPicker(targets=[505.02], tolerance=10).fit(simple).peaks_
+    assert near["found"].tolist() == [0]
+    near = PeakPicker(targets=[505.02], tolerance=50).fit(simple).peaks_
+    assert near["found"].tolist() == [1]
+    assert np.isfinite(peaks.to_numpy()).all()
+
+
+@pytest.mark.parametrize("targets", [[], [np.nan], [[500.0]], "x"])
+def test_bad_targets(simple, targets):
+    with pytest.raises(ValueError, match="targets"):
+        PeakPicker(targets=targets).fit(simple)
+
+
+# Labels ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["spectra", "array"])
+def test_frequency_in_a_small_region(kind):
+    rng = np.random.default_rng(0)
+    mz = np.arange(500.0, 520.0, 0.01)
+    shapes = np.exp(-0.5 * ((mz - np.array([[503.0], [510.0]])) / 0.03) ** 2)
+    amounts = np.zeros((200, 2))
+    amounts[:, 0] = 50.0
+    amounts[:6, 1] = 5000.0
+    X = np.maximum(amounts @ shapes - 1, 0) * rng.uniform(0.5, 1.5, (200, 1))
+    data = Spectra.from_arrays(X, mz) if kind == "spectra" else X
+    y = np.where(np.arange(200) < 6, "spot", "rest")
+    picker = PeakPicker(min_frequency=0.5)
+    assert len(picker.fit(data).peaks_) == 1
+    peaks = picker.fit(data, y).peaks_
+    assert len(peaks) == 2
+    assert peaks["label_frequency"].tolist() == [1.0, 1.0]
+    assert peaks["frequency"].tolist() == [1.0, 0.03]
+    # Numbers are no labels.
+    assert len(picker.fit(data, rng.random(200)).peaks_) == 1
+    with pytest.raises(ValueError, match="inconsistent"):
+        picker.fit(data, y[:50])
