@@ -10,6 +10,7 @@ __version__ = "2.0.0.dev0"
 
 _HOME = {
     "BaselineSubtractor": "imsminer.spectra.baseline",
+    "CentroidSpectra": "imsminer.spectra.centroid",
     "ImageClusterer": "imsminer.images.cluster",
     "ImzMLError": "imsminer.exceptions",
     "ImzMLReader": "imsminer.io.imzml",
