@@ -33,7 +33,7 @@ _HOME = {
     "SpectrumSmoother": "imsminer.spectra.smooth",
     "TICNormalizer": "imsminer.spectra.normalize",
     "TrimmedTICNormalizer": "imsminer.spectra.normalize_trimmed",
-    "concatenate": "imsminer.core.spectra",
+    "concatenate": "imsminer.core.study",
     "read_features": "imsminer.io.export",
     "to_anndata": "imsminer.io.export",
     "to_image_stack": "imsminer.io.export",

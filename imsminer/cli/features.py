@@ -11,7 +11,8 @@ from imsminer.cli.pipeline import build_steps, read_config, through
 from imsminer.cli.results import SEGMENTS, TABLE
 from imsminer.cli.targets import read_targets
 from imsminer.core.provenance import provenance
-from imsminer.core.spectra import Spectra, concatenate
+from imsminer.core.spectra import Spectra
+from imsminer.core.study import concatenate
 from imsminer.core.windows import ion_images
 from imsminer.io.export import SavedFeatures, read_features
 from imsminer.io.imzml import ImzMLReader

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,9 +19,9 @@ from imsminer.core.chunk import (
     apply_kernel,
     kernel_fingerprint,
 )
-from imsminer.core.source import ArraySource, ConcatSource, Source, run_table
+from imsminer.core.source import ArraySource, Source, run_table
 
-__all__ = ["Spectra", "Spectrum", "concatenate", "pixel_index"]
+__all__ = ["Spectra", "Spectrum"]
 
 #: Chunks of a few megabytes stay in the processor's cache; larger ones are slower.
 CHUNK_BYTES = 4 * 2**20
@@ -45,7 +45,7 @@ class Spectra:
     without a copy; a pass reads the rows chunk by chunk and applies the queue.
 
     Made by :class:`imsminer.ImzMLReader`, :meth:`from_arrays` and
-    :func:`concatenate`, not by its constructor.
+    :func:`~imsminer.concatenate`, not by its constructor.
 
     Attributes
     ----------
@@ -499,49 +499,6 @@ class Spectra:
             self.peaks,
             blocks,
         )
-
-
-def concatenate(spectra: Sequence[Spectra]) -> Spectra:
-    """Put several Spectra one behind the other: a study.
-
-    Parameters
-    ----------
-    spectra : sequence of Spectra
-        Whole sources without queued steps. Run names are made unique.
-
-    Returns
-    -------
-    Spectra
-        All pixels, in the order given; `n_mz` is `None` when their axes differ.
-
-    Raises
-    ------
-    ValueError
-        When nothing is given, or one holds selected rows or queued steps.
-    """
-    parts = list(spectra)
-    if not parts:
-        message = "concatenate needs at least one Spectra, got none."
-        raise ValueError(message)
-    for number, part in enumerate(parts):
-        if part.queue or part._rows is not None:
-            message = (
-                f"concatenate takes whole Spectra without queued steps, but number "
-                f"{number} is {part!r}. Concatenate first, then select and transform; "
-                "or persist() it."
-            )
-            raise ValueError(message)
-    result = Spectra(ConcatSource([part.source for part in parts]))
-    if any(part._pixels is not None for part in parts):
-        extra = pd.concat([part.pixels for part in parts], ignore_index=True)
-        known = result.source.pixels
-        result._pixels = extra.assign(**dict(known.items()))
-    return result
-
-
-def pixel_index(spectra: Spectra) -> pd.MultiIndex:
-    """Return the index ``(run, x, y, z)`` by which features carry their pixels."""
-    return pd.MultiIndex.from_frame(spectra.pixels[["run", "x", "y", "z"]])
 
 
 def _restore(source, rows, queue, pixels, peaks, blocks):  # type: ignore[no-untyped-def]

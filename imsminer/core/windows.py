@@ -16,7 +16,8 @@ from imsminer.core._kernels.binning_numba import build_guide
 from imsminer.core.binning import sample_cells
 from imsminer.core.engine import map_rows, raise_not_finite
 from imsminer.core.peaktable import feature_names
-from imsminer.core.spectra import Spectra, pixel_index
+from imsminer.core.spectra import Spectra
+from imsminer.core.study import pixel_index
 
 if TYPE_CHECKING:
     from imsminer.core.chunk import SpectrumChunk

@@ -20,7 +20,8 @@ from imsminer._sklearn_compat import Interval, StrOptions, check_feature_names_i
 from imsminer.core.chunk import SpectrumChunk
 from imsminer.core.estimator import SpectraTransformer
 from imsminer.core.peaktable import feature_names
-from imsminer.core.spectra import Spectra, pixel_index
+from imsminer.core.spectra import Spectra
+from imsminer.core.study import pixel_index
 from imsminer.core.windows import WindowReader
 from imsminer.features._reading import (
     FeatureReader,

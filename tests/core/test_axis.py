@@ -14,7 +14,8 @@ from imsminer.core._kernels import binning_numba
 from imsminer.core.axis import MassAxis, estimate_grid
 from imsminer.core.chunk import ChunkKernel
 from imsminer.core.engine import axis_statistics
-from imsminer.core.spectra import Spectra, concatenate
+from imsminer.core.spectra import Spectra
+from imsminer.core.study import concatenate
 
 # Each rule and the bin width that it promises at an m/z.
 RULES = [

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 
-from imsminer.core.spectra import concatenate
+from imsminer.core.study import concatenate
 from imsminer.exceptions import ImzMLWarning
 from imsminer.io.imzml import ImzMLReader
 

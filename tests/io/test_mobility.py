@@ -9,7 +9,8 @@ import pytest
 from sklearn.pipeline import make_pipeline
 
 from imsminer import PeakIntegrator, PeakPicker, TICNormalizer
-from imsminer.core.spectra import Spectra, concatenate
+from imsminer.core.spectra import Spectra
+from imsminer.core.study import concatenate
 from imsminer.exceptions import ImzMLError, ImzMLWarning
 from imsminer.io import _vocabulary
 from imsminer.io.imzml import ImzMLReader
