@@ -56,6 +56,7 @@ class SearchSettings:
     loq: float
     min_points: int
     rel_height: float | None
+    smoothing: Any = None
 
 
 def search(
@@ -169,18 +170,69 @@ def _search_one(
     """Search one reference spectrum; that of centroids is smoothed as it needs it."""
     arguments = (which, references, spectrum, counting)
     if not references.centroided:
-        return _search_smoothed(0.0, *arguments, settings)
+        if settings.smoothing is None:
+            return _search_smoothed(0.0, *arguments, settings)
+        return _search_matched(*arguments, settings)
     chosen = replace(settings, loq=BANDWIDTH_LOQ)
     width, number = 0.0, len(_search_smoothed(0.0, *arguments, chosen)[0])
+    before = np.inf
     widest = min(spectrum.size / 16, max(_widest_smoothing(references), 1.0))
     for wider in 2.0 ** np.arange(MAX_DOUBLINGS):
         if wider > widest:
             break
         found = len(_search_smoothed(wider, *arguments, chosen)[0])
-        if abs(found - number) <= UNSTABLE * max(found, number):
+        change = abs(found - number)
+        # Fragments merge less and less; where it is more again, ions begin to merge.
+        if change <= UNSTABLE * max(found, number) or change > before:
             break
-        width, number = wider, found
+        width, number, before = wider, found, change
     return _search_smoothed(width, *arguments, settings)
+
+
+def _search_matched(
+    which: str,
+    references: References,
+    spectrum: np.ndarray,
+    counting: _Counting,
+    settings: SearchSettings,
+) -> tuple[pd.DataFrame, float | np.ndarray]:
+    """Find peaks in the smoothed profile; measure them in the profile itself."""
+    arguments = (which, references, spectrum, counting)
+    plain = replace(settings, loq=BANDWIDTH_LOQ)
+    sure, noise = _search_smoothed(0.0, *arguments, plain)
+    width = settings.smoothing
+    if width == "matched":
+        bins = np.gradient(references.mz)[sure["bin"]] if len(sure) else np.ones(1)
+        fwhm = sure["fwhm"].to_numpy() / bins if len(sure) else np.zeros(1)
+        width = float(np.median(fwhm)) / FWHM_PER_SD
+    if width <= 0:
+        return _search_smoothed(0.0, *arguments, settings)
+    found, _ = _search_smoothed(float(width), *arguments, settings)
+    # The highest sample near each maximum of the smoothed profile.
+    reach, at = max(int(np.rint(width)), 1), found["bin"].to_numpy()
+    near = np.clip(at[:, None] + np.arange(-reach, reach + 1), 0, spectrum.size - 1)
+    best = near[np.arange(at.size), spectrum[near].argmax(axis=1)]
+    bins, first = np.unique(best, return_index=True)
+    level, _ = _background(which, 0.0, references, spectrum, counting.floor, settings)
+    seen = (spectrum - level)[bins] > 0
+    bins, first = bins[seen], first[seen]
+    peaks = peak_table(
+        spectrum,
+        level,
+        np.broadcast_to(noise, spectrum.shape),
+        references.frequency,
+        references.mz,
+        Apexes(
+            bins,
+            np.ones(bins.size, bool),
+            found["prominence"].to_numpy()[first],
+        ),
+        rel_height=settings.rel_height,
+    )
+    # The centroid of a weak peak is better where noise was smoothed.
+    smoothed = pd.Series(found["mz"].to_numpy()[first], index=bins)
+    peaks = peaks.assign(mz=smoothed.loc[peaks["bin"]].to_numpy())
+    return peaks.sort_values("mz", ignore_index=True), noise
 
 
 def _widest_smoothing(references: References) -> float:

@@ -41,6 +41,9 @@ from imsminer.spectra._structure import with_structure
 __all__ = ["PeakPicker"]
 
 
+_POSITIVE = Interval(numbers.Real, 0, None, closed="left")
+
+
 class PeakPicker(PeakColumns, SpectraTransformer):
     """Find peaks in the mean or maximum spectrum of all pixels.
 
@@ -91,6 +94,11 @@ tuple of two floats, default="zscore"
     targets : array-like of float, default=None
         m/z that are to be the peaks: each gets the picked peak within `tolerance`, or
         else the window of that half width around it.
+    smoothing : "matched" or float, default=None
+        Smooth the reference of profiles by a Gaussian before maxima are looked for: of
+        this standard deviation in bins, or of the usual width of peaks, which finds
+        weak ones best. Noise and `loq` are then those of the smoothed reference; peaks
+        are measured in the reference itself.
     tolerance : float, default=10
         Largest distance to a target, and of a pixel's peak to the mean of its group, in
         ppm.
@@ -182,18 +190,14 @@ tuple of two floats, default="zscore"
 
     _parameter_constraints: ClassVar[dict] = {
         "reference": [StrOptions({"mean", "max", "mean+max"})],
-        "noise": [
-            StrOptions(set(ESTIMATORS)),
-            Interval(numbers.Real, 0, None, closed="left"),
-            tuple,
-            list,
-        ],
+        "noise": [StrOptions(set(ESTIMATORS)), _POSITIVE, tuple, list],
         "z_threshold": [Interval(numbers.Real, 0, None, closed="neither")],
         "z_steps": [Interval(numbers.Integral, 1, None, closed="left"), None],
         "loq": [Interval(numbers.Real, 0, None, closed="left")],
         "min_points": [Interval(numbers.Integral, 1, None, closed="left")],
         "rel_height": [Interval(numbers.Real, 0, 1, closed="neither"), None],
         "axis": [MassAxis, None],
+        "smoothing": [StrOptions({"matched"}), _POSITIVE, None],
         "min_frequency": [Interval(numbers.Real, 0, 1, closed="both")],
         "min_moran": [Interval(numbers.Real, -1, 1, closed="both"), None],
         "max_peaks": [Interval(numbers.Integral, 1, None, closed="left"), None],
@@ -219,6 +223,7 @@ tuple of two floats, default="zscore"
         max_peaks: int | None = None,
         mode: str = "reference",
         targets: Any = None,
+        smoothing: float | str | None = None,
         tolerance: float = 10.0,
         n_jobs: int | None = None,
     ) -> None:
@@ -235,6 +240,7 @@ tuple of two floats, default="zscore"
         self.max_peaks = max_peaks
         self.mode = mode
         self.targets = targets
+        self.smoothing = smoothing
         self.tolerance = tolerance
         self.n_jobs = n_jobs
 
@@ -261,6 +267,7 @@ tuple of two floats, default="zscore"
             loq=loq,
             min_points=self.min_points,
             rel_height=self.rel_height,
+            smoothing=self.smoothing,
         )
         if self.mode == "pixel" and self._from_spectra:
             picking = loq, self.min_points, self.tolerance, self.n_jobs

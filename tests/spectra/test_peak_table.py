@@ -196,3 +196,39 @@ def test_frequency_in_a_small_region(kind):
     assert len(picker.fit(data, rng.random(200)).peaks_) == 1
     with pytest.raises(ValueError, match="inconsistent"):
         picker.fit(data, y[:50])
+
+
+# Smoothing -------------------------------------------------------------------------
+
+
+def test_matched_smoothing_finds_weak_peaks_and_measures_them_unsmoothed():
+    rng = np.random.default_rng(0)
+    mz = 500 + 0.005 * np.arange(40_000)
+    strong, weak = np.linspace(510, 690, 20), np.linspace(514, 694, 20)
+    X = 200 * np.exp(-0.5 * ((mz - strong[:, None]) / 0.02) ** 2).sum(0)
+    X += 3.0 * np.exp(-0.5 * ((mz - weak[:, None]) / 0.02) ** 2).sum(0)
+    spectra = Spectra.from_arrays((X + rng.normal(size=mz.size))[None], mz)
+
+    def scores(smoothing):
+        peaks = PeakPicker(loq=5, smoothing=smoothing).fit(spectra).peaks_
+        near = np.abs(peaks["mz"].to_numpy()[:, None] - np.append(strong, weak))
+        found = near.min(0) < 0.02
+        return found[:20].sum(), found[20:].sum(), (near.min(1) > 0.02).sum(), peaks
+
+    plain, matched = scores(None), scores("matched")
+    assert plain[0] == matched[0] == 20
+    assert plain[1] <= 5
+    assert matched[1] >= 18
+    assert matched[2] <= 2
+    high = matched[3][matched[3]["height"] > 100]
+    # Smoothing would widen them by √2.
+    np.testing.assert_allclose(high["fwhm"], 2.3548 * 0.02, rtol=0.1)
+    heights = plain[3]["height"]
+    np.testing.assert_array_equal(high["height"], heights[heights > 100])
+    assert scores(0)[3].equals(plain[3])
+
+
+@pytest.mark.parametrize("smoothing", [-1, "wide"])
+def test_bad_smoothing(simple, smoothing):
+    with pytest.raises(ValueError, match="smoothing"):
+        PeakPicker(smoothing=smoothing).fit(simple)
