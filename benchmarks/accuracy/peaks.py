@@ -84,17 +84,17 @@ def analysers(folder: Path) -> None:
                     row(f"{name}, centroided", picked)
 
 
-def small_region(folder: Path) -> None:
-    """Ten peaks of half a percent of the pixels."""
+def small_region(folder: Path, share: float) -> None:
+    """Ten peaks of half a percent of the pixels, a share as high there as others."""
     rng = np.random.default_rng(0)
     n, mz = 2000, np.linspace(505.0, 995.0, 60)
     abundance = rng.uniform(0.5, 1.5, (n, 60))
     own = np.arange(60) % 6 == 3
     spot = np.arange(n) < 0.005 * n
     abundance[:, own] *= spot[:, None]
-    abundance[:, own] *= 0.3
+    abundance[:, own] *= share
     truth = make_ims(
-        folder / "spot.imzML",
+        folder / f"spot{share}.imzML",
         distributions=abundance,
         coordinates=np.column_stack([np.arange(n) % 50, np.arange(n) // 50]) + 1,
         mz=mz,
@@ -108,7 +108,10 @@ def small_region(folder: Path) -> None:
     for reference in ("mean", "mean+max"):
         peaks = PeakPicker(reference=reference).fit(reader).peaks_
         hit, _ = match_peaks(mz[own], peaks["mz"], 40)
-        print(f"small region, reference={reference!r}: {hit.size} of {own.sum()} peaks")
+        print(
+            f"small region, {100 * share:g} counts, reference={reference!r}: "
+            f"{hit.size} of {own.sum()} peaks"
+        )
 
 
 def kidney(path: Path) -> None:
@@ -134,7 +137,8 @@ def main() -> None:
     print(f"{'':48s} {title[0]:>7s} {title[1]:>9s} {title[2]:>7s} {title[3]:>6s}")
     with tempfile.TemporaryDirectory() as name:
         analysers(Path(name))
-        small_region(Path(name))
+        for share in (0.3, 0.5, 0.7, 1.0):
+            small_region(Path(name), share)
     if len(sys.argv) > 1:
         kidney(Path(sys.argv[1]))
 
