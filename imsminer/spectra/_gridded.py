@@ -192,7 +192,7 @@ def require_profile(estimator: str, X: Spectra, why: str) -> None:
     """Refuse centroids, by the names of their runs."""
     run_of_row = np.searchsorted(X.source.run_bounds, X.rows, side="right") - 1
     used = np.unique(run_of_row)
-    wrong = used[~X.source.profile[used]]
+    wrong = used[~X.run_profile[used]]
     if wrong.size:
         names = [str(name) for name in X.runs.index[wrong]]
         raise ValueError(centroided(estimator, names, why))
