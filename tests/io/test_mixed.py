@@ -71,8 +71,8 @@ def test_spectra_without_or_with_both_flags(tmp_path, pair):
     path = written.replace(group, "", 1).save(tmp_path)
     with pytest.warns(ImzMLWarning, match="2 positive and 1 negative"):
         reader = ImzMLReader(path)
-    found = reader.pixels["polarity"].tolist()
-    assert found == ["negative", None, None, "positive", "positive"]
+    found = reader.pixels["polarity"].fillna("none").tolist()
+    assert found == ["negative", "none", "none", "positive", "positive"]
 
 
 def test_left_out_spectra_do_not_count(tmp_path, pair):
