@@ -335,6 +335,8 @@ def test_cut_binaries_cost_the_spectra_that_were_lost(recipe, share, mapped):
     files = whole.cut(16 + int(share * (whole.size - 16)))
     with tempfile.TemporaryDirectory() as folder:
         path = files.save(folder)
+        if len(files.kept) < len(whole.kept) and not recipe.encoded:
+            files = without_doubtful(files, path)
         if len(files.kept) < len(whole.kept):
             with pytest.raises(ImzMLError, match="truncated"):
                 open_quietly(path, mmap=mapped)
