@@ -182,11 +182,12 @@ class ArrayReader:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
         """Read one spectrum without the general case's detours: large ones pay."""
         mz_columns, intensity_columns = self._columns["mz"], self._columns["intensity"]
-        offsets = np.array([mz_columns[0][row], intensity_columns[0][row]])
-        sizes = np.array([mz_columns[2][row], intensity_columns[2][row]])
-        buffer, starts = open_binary(self.file).fetch(offsets, sizes)
-        n_mz, n_intensity = sizes.tolist()
-        start_mz, start_intensity = starts.tolist()
+        # Plain integers all the way: arrays of two cost more than what they hold.
+        n_mz, n_intensity = mz_columns[2].item(row), intensity_columns[2].item(row)
+        buffer, (start_mz, start_intensity) = open_binary(self.file).fetch_two(
+            (mz_columns[0].item(row), intensity_columns[0].item(row)),
+            (n_mz, n_intensity),
+        )
         mz = array_at(buffer, start_mz, n_mz, mz_type, _FLOAT64)
         intensity = array_at(
             buffer, start_intensity, n_intensity, intensity_type, self.intensity_type
