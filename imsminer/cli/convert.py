@@ -81,6 +81,7 @@ def convert(source: Path, target: Path, quiet: bool, **options: Any) -> None:
       .imzML       spectra, after the steps that are switched on; features become
                    a continuous, centroid file with one m/z per peak
       .h5ad        AnnData, for scanpy and squidpy
+      .sdata.zarr  SpatialData, for napari-spatialdata
       .zarr        Zarr arrays of features, peaks and pixels
       .ome.tif     a stack of ion images, for QuPath, napari and Fiji
       .npz         the same as NumPy arrays

@@ -1,5 +1,6 @@
 """Features as SpatialData: images, pixels as rectangles, and a table."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from imsminer.io._export_columns import plain_names
 from imsminer.io._export_images import Plane, all_planes, fill_stack
 from imsminer.io._export_table import FeatureTable
 
-__all__ = ["build_spatialdata"]
+__all__ = ["build_spatialdata", "write_spatialdata"]
 
 ELEMENT, INSTANCE = "element", "instance_id"
 
@@ -52,6 +53,11 @@ def build_spatialdata(table: FeatureTable) -> Any:
         tables={"features": _table(table, models, elements, list(shapes))},
         attrs={"spatial_unit": unit},
     )
+
+
+def write_spatialdata(table: FeatureTable, path: Path) -> None:
+    """Write SpatialData's folder."""
+    build_spatialdata(table).write(path)
 
 
 def _systems(runs: dict[str, list[Plane]]) -> dict[str, Plane]:

@@ -12,7 +12,7 @@ from imsminer.io._export_anndata import build_anndata, read_h5ad, write_h5ad
 from imsminer.io._export_images import fill_stack, image_planes
 from imsminer.io._export_npz import write_npz
 from imsminer.io._export_ome import write_ome_tiff
-from imsminer.io._export_spatialdata import build_spatialdata
+from imsminer.io._export_spatialdata import build_spatialdata, write_spatialdata
 from imsminer.io._export_table import FeatureTable, SavedFeatures, feature_table
 from imsminer.io._export_tabular import read_parquet, write_csv, write_parquet
 from imsminer.io._export_zarr import MARK, read_zarr, write_zarr
@@ -29,6 +29,8 @@ __all__ = [
 
 _WRITERS: dict[str, Callable[[FeatureTable, Path], None]] = {
     "h5ad": write_h5ad,
+    # Before the ending that it ends in.
+    "sdata.zarr": write_spatialdata,
     "zarr": write_zarr,
     "ome.tif": write_ome_tiff,
     "ome.tiff": write_ome_tiff,
@@ -249,6 +251,7 @@ def write_features(
         One of the endings below; `None` takes that of `path`.
 
         - ``.h5ad``: what :func:`to_anndata` returns.
+        - ``.sdata.zarr``: a folder, what :func:`to_spatialdata` returns.
         - ``.zarr``: a folder, a plain Zarr group of version 3: ``features`` in chunks
           of about 1 MB, bundled into shards of up to 64 MB; ``coordinates``, ``run``,
           ``mz``, ``pixels/`` and ``peaks/`` with the other columns, text as codes of
@@ -302,7 +305,7 @@ def write_features(
     table = feature_table(
         features, pixels=pixels, peaks=peaks, runs=runs, provenance=provenance
     )
-    mark = MARK if name == "zarr" else None
+    mark = MARK if name.endswith("zarr") else None
     with atomic_path(path, overwrite=overwrite, mark=mark) as target:
         _WRITERS[name](table, target)
 

@@ -20,11 +20,12 @@ from tests.io.export_study import check_saved, make_study, same_bits
 
 NEEDED = {
     "h5ad": "anndata",
+    "sdata.zarr": "spatialdata",
     "zarr": "zarr",
     "ome.tif": "tifffile",
     "ome.tiff": "tifffile",
 }
-IMAGES = ("ome.tif", "ome.tiff", "npz")
+IMAGES = ("sdata.zarr", "ome.tif", "ome.tiff", "npz")
 TABLES = tuple(name for name in FORMATS if name not in IMAGES)
 
 
@@ -33,7 +34,11 @@ def study():
     return make_study()
 
 
-@pytest.fixture(params=FORMATS)
+# Dependencies of SpatialData warn of each other.
+LOUD = {"sdata.zarr": pytest.mark.filterwarnings("ignore")}
+
+
+@pytest.fixture(params=[pytest.param(f, marks=LOUD.get(f, ())) for f in FORMATS])
 def ending(request):
     if request.param in NEEDED:
         pytest.importorskip(NEEDED[request.param], reason="writes this format")

@@ -5,7 +5,13 @@ import warnings
 import numpy as np
 import pytest
 
-from imsminer.io.export import to_anndata, to_image_stack, to_spatialdata
+from imsminer.io.export import (
+    read_features,
+    to_anndata,
+    to_image_stack,
+    to_spatialdata,
+    write_features,
+)
 from tests.io.export_study import make_study, same_bits
 
 with warnings.catch_warnings():
@@ -129,3 +135,14 @@ def test_the_columns_that_link_are_its_own(study):
 def test_nothing_makes_no_images(study):
     with pytest.raises(ValueError, match="SpatialData needs images"):
         to_spatialdata(study.features.iloc[:0])
+
+
+def test_the_file_is_what_the_function_returns(study, tmp_path):
+    path = tmp_path / "a.sdata.zarr"
+    write_features(study.features, path, **study.extras)
+    found = spatialdata.read_zarr(path)
+    expected = to_spatialdata(study.features, **study.extras)
+    assert same_bits(found["features"].X, study.values)
+    assert set(found.coordinate_systems) == set(expected.coordinate_systems)
+    with pytest.raises(ValueError, match="Read it with the library"):
+        read_features(path)
