@@ -209,8 +209,17 @@ def _baseline_of(subtractor: Any, mz: np.ndarray, intensity: np.ndarray) -> np.n
     points, which are noise, are bridged.
     """
     curve = getattr(subtractor, "baseline_", None)
-    if curve is not None:
+    if curve is not None and subtractor.mz_ is not None:
         return np.interp(mz, subtractor.mz_, to_numpy(curve))
+    if curve is not None:
+        # Fitted on an array, which has no m/z: a value for each of its columns.
+        if curve.shape != mz.shape:
+            message = (
+                f"baseline: the subtractor was fitted on an array of {curve.shape[0]} "
+                f"columns, but the spectrum has {mz.size} points. Fit it on Spectra."
+            )
+            raise ValueError(message)
+        return to_numpy(curve)
     spectra = Spectra.from_arrays(intensity[None, :], mz)
     clean = clone(subtractor).fit(spectra).transform(spectra)[0].intensity
     above = to_numpy(clean) > 0
