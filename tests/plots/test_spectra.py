@@ -141,5 +141,5 @@ def test_bad_baselines():
     with pytest.raises(ValueError, match="no point in mz_range"):
         baseline([1.0, 2.0], [1.0, 1.0], [0.0, 0.0], mz_range=(5, 6))
     fitted = BaselineSubtractor(reference="mean").fit(np.ones((2, 50)))
-    with pytest.raises(ValueError, match="array of 50 columns.*3 points"):
+    with pytest.raises(ValueError, match=r"array of 50 columns.*3 points"):
         baseline([1.0, 2.0, 3.0], np.ones(3), fitted)
