@@ -69,18 +69,6 @@ def test_agrees_with_pybaselines():
         np.testing.assert_allclose(ours, np.maximum(y - base, 0), 1e-8, 1e-8)
 
 
-@pytest.mark.shared
-def test_clipping_agrees_with_cardinal(shared_data):
-    # Cardinal clips intensities as they are, without the logarithms.
-    values = np.load(shared_data.parent / "reference" / "cardinal.npz")
-    y = values["spectrum70"].reshape(1, -1)
-    base = np.empty_like(y)
-    reach = np.full(y.size, 100)
-    snip_numba.erode_rows(y, reach, 100, True, base)
-    expected = values["reduceBaseline_snip"].ravel()
-    np.testing.assert_allclose(np.maximum(y - base, 0)[0], expected, atol=1e-12)
-
-
 def test_recovers_peaks_on_a_smooth_baseline():
     x = np.arange(3000)
     peaks = sum(

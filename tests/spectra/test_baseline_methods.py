@@ -9,7 +9,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from imsminer import BaselineSubtractor, Spectra, _optional
 from imsminer.exceptions import OptionalDependencyError
-from imsminer.spectra._kernels import median_numba, snip_numba, tophat_numba, tophat_xp
+from imsminer.spectra._kernels import snip_numba, tophat_numba, tophat_xp
 
 OWN = ("snip", "tophat", "median", "local_minima", "polynomial", "noise")
 
@@ -162,42 +162,6 @@ def test_noise_is_that_of_the_points_within_three_deviations():
                 break
             kept = near
         np.testing.assert_allclose(found, row - 4 * kept.std(), rtol=1e-12)
-
-
-@pytest.mark.shared
-def test_agrees_with_cardinal(shared_data):
-    # Cardinal clips and interpolates intensities as they are. Its local minima are the
-    # lowest of 5 points; its default windows of 100 points are 101 for the median, and
-    # half windows for SNIP.
-    values = np.load(shared_data.parent / "reference" / "cardinal.npz")
-    y = values["spectrum70"].reshape(1, -1)
-
-    def agrees(name, **parameters):
-        result = BaselineSubtractor(level="lower", **parameters).fit_transform(y)
-        expected = values[f"reduceBaseline_{name}"].ravel()
-        np.testing.assert_allclose(result[0], expected, atol=1e-10)
-
-    agrees("snip", half_window=100, scale="linear")
-    agrees("locmin", method="local_minima", half_window=2)
-
-
-@pytest.mark.shared
-def test_median_agrees_with_cardinal(shared_data):
-    # At the ends Cardinal, like R's smoothEnds, takes medians of shrinking windows over
-    # the values that are medians already further in; ours are of the spectrum itself.
-    values = np.load(shared_data.parent / "reference" / "cardinal.npz")
-    y = values["spectrum70"].reshape(1, -1)
-    expected = values["reduceBaseline_median"].ravel()
-    ours = BaselineSubtractor(method="median", half_window=50).fit_transform(y)[0]
-    inside = slice(50, -50)
-    np.testing.assert_allclose(ours[inside], expected[inside], atol=1e-10)
-    reach = np.full(y.size, 50)
-    once, twice = np.empty_like(y), np.empty_like(y)
-    median_numba.median_rows(y, reach, once)
-    once[:, :50], once[:, -50:] = y[:, :50], y[:, -50:]
-    median_numba.median_rows(once, reach, twice)
-    twice[:, inside] = once[:, inside]
-    np.testing.assert_allclose(np.maximum(y - twice, 0)[0], expected, atol=1e-10)
 
 
 def test_single_precision_logarithms():

@@ -122,14 +122,6 @@ def test_chunks_rows_and_jobs_do_not_matter():
     assert TICNormalizer().fit(spectra[order]).scale_ == normalizer.scale_
 
 
-@pytest.mark.shared
-def test_agrees_with_cardinal(shared_data):
-    values = np.load(shared_data.parent / "reference" / "cardinal.npz")
-    X = np.ascontiguousarray(values["input_intensity_features_x_pixels"].T)
-    result = TICNormalizer(scale=X.shape[1]).fit_transform(X)
-    np.testing.assert_allclose(result, values["normalize_tic"].T, rtol=1e-12)
-
-
 def test_a_factor_on_the_input_does_not_matter():
     X = matrix()
     factors = np.random.default_rng(2).uniform(0.1, 10, (len(X), 1))

@@ -430,29 +430,3 @@ def test_overflow_is_said():
         fitted.transform(X)
     with pytest.raises(ValueError, match="root mean square overflows"):
         RMSNormalizer().fit(np.full((2, 2), 1e200))
-
-
-@pytest.mark.shared
-@pytest.mark.parametrize(
-    ("name", "normalizer"),
-    [
-        ("normalize_tic", TICNormalizer(scale=842)),
-        ("normalize_rms", RMSNormalizer(scale=842)),
-        (
-            "normalize_reference_feature100",
-            ReferenceNormalizer(column=99, scale="none"),
-        ),
-    ],
-)
-def test_cardinal_gives_the_same(name, normalizer, shared_data):
-    # Cardinal scales to the number of features (842), for the RMS as well, and the
-    # reference to 1; its features count from 1.
-    values = np.load(shared_data.parent / "reference" / "cardinal.npz")
-    X = np.ascontiguousarray(values["input_intensity_features_x_pixels"].T)
-    mz = values["input_mz"].ravel()
-    np.testing.assert_allclose(normalizer.fit_transform(X), values[name].T, rtol=1e-10)
-    spectra = Spectra.from_arrays(X, mz=mz)
-    if isinstance(normalizer, ReferenceNormalizer):
-        normalizer = ReferenceNormalizer(mz=mz[99], ppm=1.0, scale="none")
-    found = np.array([y for _, y in normalizer.fit_transform(spectra)])
-    np.testing.assert_allclose(found, values[name].T, rtol=1e-10)

@@ -66,31 +66,6 @@ def test_agrees_with_scipy(width):
     )
 
 
-@pytest.mark.shared
-def test_agrees_with_cardinal(shared_data):
-    # Cardinal smooths with windows of 5 points and repeats the outermost value: equal
-    # weights, a polynomial of degree 3, and a Gaussian of standard deviation 1 that is
-    # cut off at two of them.
-    values = np.load(shared_data.parent / "reference" / "cardinal.npz")
-    y = values["spectrum70"].reshape(1, -1)
-    average = SpectrumSmoother(method="moving_average", width=5).fit_transform(y)
-    np.testing.assert_allclose(average[0], values["smooth_ma"].ravel(), atol=1e-10)
-    savgol = SpectrumSmoother(width=5, degree=3).fit_transform(y)
-    np.testing.assert_allclose(savgol[0], values["smooth_sgolay"].ravel(), atol=1e-10)
-    fwhm = 2 * np.sqrt(2 * np.log(2))
-    ours = SpectrumSmoother(method="gaussian", width=fwhm).fit_transform(y)[0]
-    # The weights beyond two standard deviations are 4.4 % of all.
-    theirs = values["smooth_gaussian"].ravel()
-    assert np.abs(ours - theirs).max() < 0.06 * np.ptp(y)
-    from imsminer.spectra._kernels import smooth_numba
-
-    weights = np.exp(-0.5 * np.arange(-2.0, 3) ** 2)[None]
-    out = np.empty_like(y)
-    kind = np.zeros(y.size, np.int64)
-    smooth_numba.smooth_rows(y, kind, weights / weights.sum(), np.array([2]), out)
-    np.testing.assert_allclose(out[0], theirs, atol=1e-10)
-
-
 @pytest.mark.parametrize("degree", [0, 1, 2, 3, 4])
 def test_savgol_keeps_polynomials(degree):
     x = np.linspace(-1, 1, 200)
