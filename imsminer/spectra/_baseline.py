@@ -21,6 +21,8 @@ from imsminer.spectra._gridded import (
 from imsminer.spectra._kernels import (
     baseline_numba,
     baseline_xp,
+    lift_numba,
+    lift_xp,
     median_numba,
     median_xp,
     snip_numba,
@@ -122,9 +124,9 @@ class Method:
         if not self.lifts:
             return rest
         if not is_numpy_array(X):
-            return baseline_xp.lift_rows(values, rest, hop_of(widest))
+            return lift_xp.lift_rows(values, rest, hop_of(widest))
         out = np.empty_like(rest)
-        baseline_numba.lift_rows(values, rest, hop_of(widest), out)
+        lift_numba.lift_rows(values, rest, hop_of(widest), out)
         return out
 
     def _snip(self, X: Any, reach: Any) -> Any:
@@ -279,7 +281,7 @@ class SubtractSnip(SubtractBaseline):
         snip_numba.snip_points(values, *points, reach, result, method.linear)
         if method.lifts:
             hop = hop_of(method.width.widest(grid))
-            baseline_numba.lift_points(values, result, *points, hop)
+            lift_numba.lift_points(values, result, *points, hop)
         return result
 
 

@@ -5,13 +5,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import effective_n_jobs
 from sklearn.base import OneToOneFeatureMixin
 from sklearn.utils.validation import validate_data
 
 from imsminer._array import array_namespace, device_of, is_numpy_array, namespace_of
 from imsminer._sklearn_compat import Parallel, delayed
 
-__all__ = ["SameColumns", "check_values", "empty_like", "frame_like", "map_blocks"]
+__all__ = [
+    "SameColumns",
+    "check_values",
+    "empty_like",
+    "frame_like",
+    "map_blocks",
+    "map_values",
+]
 
 BLOCK_VALUES = 2**18
 
@@ -69,10 +77,32 @@ def map_blocks(
     """
     if not is_numpy_array(X):
         return [function(X)]
+    return _run(lambda rows: function(X[rows]), _blocks(X), n_jobs)
+
+
+def map_values(
+    function: Callable[[np.ndarray], Any], X: np.ndarray, n_jobs: int | None
+) -> Any:
+    """Do the same with a function whose results are like its argument, as one array."""
+    if not is_numpy_array(X):
+        return function(X)
+    out = np.empty_like(X)
+
+    def fill(rows: slice) -> None:
+        out[rows] = function(X[rows])
+
+    _run(fill, _blocks(X), n_jobs)
+    return out
+
+
+def _blocks(X: np.ndarray) -> list[slice]:
+    """Return at least one block of rows."""
     size = max(1, BLOCK_VALUES // max(1, X.shape[1]))
-    blocks = [X[start : start + size] for start in range(0, X.shape[0], size)]
-    if len(blocks) == 1:
-        return [function(X)]
-    return Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(function)(block) for block in blocks
-    )
+    return [slice(start, start + size) for start in range(0, max(len(X), 1), size)]
+
+
+def _run(function: Callable, items: list, n_jobs: int | None) -> list:
+    if len(items) == 1 or effective_n_jobs(n_jobs) == 1:
+        return [function(item) for item in items]
+    call = delayed(function)
+    return Parallel(n_jobs=n_jobs, prefer="threads")(call(item) for item in items)

@@ -34,7 +34,7 @@ from imsminer.spectra._frames import (
     check_values,
     empty_like,
     frame_like,
-    map_blocks,
+    map_values,
 )
 from imsminer.spectra._gridded import SampleGrid, Width, require_profile, spacing_of
 
@@ -246,11 +246,10 @@ class BaselineSubtractor(SameColumns, SpectraTransformer):
         method, mz = self._method(), np.arange(values.shape[1], dtype=np.float64)
         reach = method.width.reach(mz, mz)
         widest = int(self.half_window)
-        parts = map_blocks(
+        rest = map_values(
             lambda block: method.rest(block, mz, reach, widest), values, self.n_jobs
         )
-        whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return frame_like(X, whole)
+        return frame_like(X, rest)
 
     def _method(self) -> Method:
         return Method(

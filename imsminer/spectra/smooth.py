@@ -26,7 +26,7 @@ from imsminer.spectra._frames import (
     check_values,
     empty_like,
     frame_like,
-    map_blocks,
+    map_values,
 )
 from imsminer.spectra._gridded import (
     SampleGrid,
@@ -298,9 +298,8 @@ class SpectrumSmoother(SameColumns, SpectraTransformer):
         check_same_namespace(self, "transform", getattr(self, "_like", values), values)
         kernel = Smooth(self.method, width, self.degree)
         wide = np.full(values.shape[1], float(self.width))
-        parts = map_blocks(lambda block: kernel.rows(block, wide), values, self.n_jobs)
-        whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return frame_like(X, whole)
+        smooth = map_values(lambda block: kernel.rows(block, wide), values, self.n_jobs)
+        return frame_like(X, smooth)
 
     def _check_window(self) -> None:
         if self.width != round(self.width) or self.width % 2 != 1:

@@ -13,8 +13,8 @@ __all__ = ["erode_rows", "grid_positions", "snip_points", "snip_rows"]
 
 #: Rows are taken in blocks of about this many values, which the L2 cache holds.
 BLOCK = 2**16
-
-
+#: Values of a row that go through all passes of clipping together.
+STRIP = 3072
 TILE = 2048
 ONE, HALF, ZERO = np.float32(1), np.float32(0.5), np.float32(0)
 #: ln 2 in two parts, the first of which is exact in few bits.
@@ -154,32 +154,45 @@ def _clip_within(left, middle, right, reach, width, out):
 
 
 @nb.njit(nogil=True, cache=True)
+def _clip_strip(a, b, start, stop, width, reach, uniform):
+    left, right = a[start - width : stop - width], a[start + width : stop + width]
+    middle, target = a[start:stop], b[start:stop]
+    if uniform:
+        _clip(left, middle, right, target)
+    else:
+        _clip_within(left, middle, right, reach[start:stop], width, target)
+
+
+@nb.njit(nogil=True, cache=True)
 def erode_rows(V, reach, widest, uniform, out):
     """Set `out` to the rows of `V` clipped with windows from `widest` down to 1.
 
-    `uniform` says that `reach` (m,) is `widest` everywhere.
+    `uniform` says that `reach` (m,) is `widest` everywhere. All passes go over a strip
+    that the L1 cache holds before the next strip. A pass stays behind the one before it
+    by that one's window, which has all it reads, and overwrites nothing that is still
+    to be read.
     """
     m = V.shape[1]
     buffer = np.empty(m, V.dtype)
     widest = min(widest, (m - 1) // 2)
+    behind = widest * (widest + 1) // 2
     for r in range(V.shape[0]):
         # The number of passes decides which buffer is first, so that `out` is last.
-        if widest % 2:
-            a, b = buffer, out[r]
-        else:
-            a, b = out[r], buffer
-        a[:] = V[r]
-        for width in range(widest, 0, -1):
-            b[:width] = a[:width]
-            b[m - width :] = a[m - width :]
-            left, right = a[: m - 2 * width], a[2 * width :]
-            middle, target = a[width : m - width], b[width : m - width]
-            if uniform:
-                _clip(left, middle, right, target)
-            else:
-                near = reach[width : m - width]
-                _clip_within(left, middle, right, near, width, target)
-            a, b = b, a
+        first, second = (buffer, out[r]) if widest % 2 else (out[r], buffer)
+        first[:] = V[r]
+        for strip in range(0, m + behind, STRIP):
+            a, b = first, second
+            start = strip
+            for width in range(widest, 0, -1):
+                low, high = max(start, 0), max(min(start + STRIP, m), 0)
+                # Points whose window reaches beyond an end stay as they are.
+                left, right = max(low, width), min(high, m - width)
+                b[low : min(high, width)] = a[low : min(high, width)]
+                b[max(low, m - width) : high] = a[max(low, m - width) : high]
+                if left < right:
+                    _clip_strip(a, b, left, right, width, reach, uniform)
+                a, b = b, a
+                start -= width
 
 
 def snip_rows(X, reach, out, linear=False):
