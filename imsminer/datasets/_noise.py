@@ -6,7 +6,7 @@ variance by Campbell's theorem.
 """
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -189,18 +189,25 @@ class Noise:
             variance[k] = share @ second - mean[k] ** 2
         return mean, variance
 
-    def centroids(self, grid: np.ndarray, analyser: Analyser) -> Moments:
-        """Mean and variance of the chemical noise summed over one FWHM."""
+    def centroids(self, grid: np.ndarray, analyser: Analyser, n_pixels: int) -> Moments:
+        """Mean and variance, per spectrum, of the chemical noise over one FWHM.
+
+        The noise of the mean of `n_pixels` is at least what one of its ions adds:
+        where less than one is expected in all pixels, its standard deviation would
+        say that a single one stands out.
+        """
         rate = self.count / (self.high - self.low) * analyser.fwhm(grid)
         if self.count == 0:
             return np.zeros_like(rate), np.zeros_like(rate)
         cut = max(self.threshold, 0.0) / self.height
-        tail = np.exp(-cut)
-        first = self.height * tail * (1 + cut)
-        second = self.height**2 * tail * (cut**2 + 2 * cut + 2)
-        return rate * first, rate * second
+        stored = rate * np.exp(-cut)
+        first = self.height * (1 + cut)
+        second = self.height**2 * (cut**2 + 2 * cut + 2)
+        return stored * first, np.maximum(stored, 1 / n_pixels) * second
 
-    def visible(self, signal: np.ndarray, mz: float) -> np.ndarray:
+    def visible(
+        self, signal: np.ndarray, mz: float, samples: float = 1.0
+    ) -> np.ndarray:
         """Return what a signal adds to the mean of stored samples.
 
         It is less than the signal where the threshold takes samples away.
@@ -211,7 +218,14 @@ class Noise:
             Noise-free signal in single pixels.
         mz : float
             Where; the baseline there counts.
+        samples : float
+            Over how many samples ions are counted: those of a whole peak where its
+            centroid is stored.
         """
+        if samples != 1.0:
+            # A few such numbers are enough, too.
+            samples = 2.0 ** (np.round(8 * np.log2(samples)) / 8)
+            return replace(self, gain=self.gain / samples).visible(signal, mz)
         # A few levels of the baseline are enough, and their tables are kept.
         place = np.clip((mz - self.low) / (self.high - self.low), 0, 1)
         level = (np.round(place * LEVELS) / LEVELS) * (self.high - self.low) + self.low

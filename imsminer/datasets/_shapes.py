@@ -71,6 +71,10 @@ class Analyser:
         step = self.at_mz / self.resolving_power / self.points_per_fwhm
         return step * (np.asarray(mz, dtype=np.float64) / self.at_mz) ** power
 
+    def samples(self, mz: Any) -> Any:
+        """Return the area of a peak with apex 1, in samples."""
+        return self.sigma(mz) * math.sqrt(2 * math.pi) / self.spacing(mz)
+
     def grid(self, low: float, high: float, refine: int = 1) -> np.ndarray:
         """All samples from `low` to `high`, with `refine` - 1 more between them."""
         # Numbers of samples are the integral of 1 / spacing; no law has power 1.

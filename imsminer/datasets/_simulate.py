@@ -27,7 +27,7 @@ def simulate_spectra(truth: Truth, chunk_bytes: int = CHUNK_BYTES) -> Iterator[P
     noise_row = np.array([noise.gain, noise.sd, noise.count, noise.height])
     seed = np.uint64(truth.seed)
     if truth.spectrum_type == "centroid":
-        samples = sigma * np.sqrt(2 * np.pi) / law.spacing(mz)
+        samples = law.samples(mz)
         member = truth.entries[1]
         order = np.argsort(member, kind="stable")
         order = order[member[order] >= 0]

@@ -2,6 +2,7 @@
 
 import hashlib
 import uuid
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -323,8 +324,12 @@ def _heights_for_snr(
     spectrum_type: str,
 ) -> np.ndarray:
     """Find the mean heights that stand out of the mean spectrum's noise as asked."""
-    model = noise.centroids if spectrum_type == "centroid" else noise.background
-    _, variance = model(grid, analyser)
+    samples = np.ones(mz.size)
+    if spectrum_type == "centroid":
+        _, variance = noise.centroids(grid, analyser, len(abundance))
+        samples = analyser.samples(mz)
+    else:
+        _, variance = noise.background(grid, analyser)
     sd = np.sqrt(np.interp(mz, grid, variance) / len(abundance))
     if not (sd > 0).all():
         message = (
@@ -338,12 +343,13 @@ def _heights_for_snr(
     for j, wanted in enumerate(goal * sd):
         column = sample[:, j] / max(sample[:, j].mean(), 1e-300)
         lower, upper = np.log(wanted) - 1, np.log(wanted) + 1
-        while noise.visible(np.exp(upper) * column, mz[j]).mean() < wanted:
+        seen = partial(noise.visible, mz=mz[j], samples=float(samples[j]))
+        while seen(np.exp(upper) * column).mean() < wanted:
             upper += 1
         for _ in range(25):
             middle = 0.5 * (lower + upper)
-            seen = noise.visible(np.exp(middle) * column, mz[j]).mean()
-            lower, upper = (middle, upper) if seen < wanted else (lower, middle)
+            below = seen(np.exp(middle) * column).mean() < wanted
+            lower, upper = (middle, upper) if below else (lower, middle)
         heights[j] = np.exp(upper)
     return heights
 
@@ -382,7 +388,7 @@ def _finish_table(truth: Truth) -> None:
     heights = truth.heights
     table["area"] = truth.areas.mean(axis=0)
     sd = np.interp(mz, truth.axis, truth.noise_sd)
-    seen = [truth.noise.visible(heights[:, j], m).mean() for j, m in enumerate(mz)]
+    seen = [truth.visible(heights[:, j], m).mean() for j, m in enumerate(mz)]
     table["snr"] = np.divide(seen, sd, out=np.full(mz.size, np.inf), where=sd > 0)
 
 

@@ -114,14 +114,14 @@ class Truth:
         """Standard deviation of the mean spectrum's noise, on `axis`.
 
         Noise of the peaks' own ions is not in it. For centroids: of the sum over one
-        FWHM.
+        FWHM, and at least what one ion of the noise adds to the mean.
         """
         return np.sqrt(self._background[1] / self.n_pixels)
 
     @cached_property
     def _background(self) -> tuple[np.ndarray, np.ndarray]:
         if self.spectrum_type == "centroid":
-            return self.noise.centroids(self.axis, self.analyser)
+            return self.noise.centroids(self.axis, self.analyser, self.n_pixels)
         return self.noise.background(self.axis, self.analyser)
 
     def true_list(self, min_snr: float = 0.0) -> pd.DataFrame:
@@ -141,7 +141,8 @@ class Truth:
             Indexed by the number of the entry, increasing in m/z: ``mz`` (of the
             maximum), ``height``, ``fwhm`` (of the analyser there), ``snr``, ``n_ions``.
             S/N is what the apex adds to the expected mean of the stored samples over
-            `noise_sd` there, infinite without noise.
+            `noise_sd` there, infinite without noise. So a peak of centroids with an
+            S/N of 10 adds ten times as much as a single centroid of the noise.
         """
         table = self.entries[0]
         return table[table["snr"] >= min_snr]
@@ -196,6 +197,12 @@ class Truth:
             "n_matched": int(index_found.size),
             "n_doubled": int(near.sum()),
         }
+
+    def visible(self, signal: np.ndarray, mz: float) -> np.ndarray:
+        """Return what is stored, on average, of an ion's apex of some height."""
+        centroid = self.spectrum_type == "centroid"
+        samples = float(self.analyser.samples(mz)) if centroid else 1.0
+        return self.noise.visible(signal, mz, samples)
 
     # Mean profile ----------------------------------------------------------------
 
@@ -284,7 +291,7 @@ class Truth:
         for entry in range(mz.size):
             column = sums[:, entry]
             if column.any():
-                seen = self.noise.visible(column, mz[entry]).mean()
+                seen = self.visible(column, mz[entry]).mean()
                 shares[entry] = seen / column.mean()
         with np.errstate(divide="ignore"):
             return np.where(sd > 0, height * shares / sd, np.inf)

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
+from imsminer import ImzMLReader
 from imsminer.datasets import make_ims
 
 FWHM = 0.035  # at m/z 700, resolving power 20,000
@@ -113,3 +114,58 @@ def test_truth_pickles(tmp_path):
     copy = pickle.loads(pickle.dumps(truth))
     assert copy.true_list().equals(truth.true_list())
     assert np.array_equal(copy.areas, truth.areas)
+
+
+@pytest.mark.parametrize("analyser", ["tof", "fticr"])
+def test_snr_of_centroids_is_what_is_stored(tmp_path, analyser):
+    """The apex in S/N is what the file's centroids of weak ions add up to."""
+    ions = np.linspace(505.0, 555.0, 40)
+    truth = make_ims(
+        tmp_path / "a.imzML",
+        shape=(40, 40),
+        mz=ions,
+        mz_range=(500.0, 560.0),
+        analyser=analyser,
+        resolving_power=20_000,
+        isotopes=False,
+        spectrum_type="centroid",
+        height=4.0,
+        height_spread=0.3,
+        chemical_noise=20.0,
+    )
+    total = np.zeros(ions.size)
+    for mz, intensity in ImzMLReader(truth.path):
+        near = np.abs(mz - ions[:, np.newaxis]) < 2 * truth.analyser.fwhm(550.0)
+        total += near @ intensity.astype(np.float64)
+    sd = np.interp(ions, truth.axis, truth.noise_sd)
+    found = total / truth.n_pixels
+    # The noise's own centroids within the window.
+    expected = truth.peaks["snr"] * sd + 4 * np.interp(
+        ions, truth.axis, truth.background
+    )
+    assert found.sum() == pytest.approx(expected.sum(), rel=0.05)
+    assert np.corrcoef(found, expected)[0, 1] > 0.97
+
+
+@pytest.mark.parametrize("n_pixels", [16, 4096])
+def test_noise_of_centroids_is_one_centroid_at_least(tmp_path, n_pixels):
+    rows = np.ones((n_pixels, 1))
+    truth = make_ims(
+        tmp_path / "a.imzML",
+        distributions=rows,
+        coordinates=np.column_stack([np.arange(n_pixels) + 1, np.ones(n_pixels)]),
+        mz=[700.0],
+        isotopes=False,
+        spectrum_type="centroid",
+        threshold=5.0,
+        chemical_noise=100.0,
+        chemical_height=10.0,
+    )
+    # Exponential heights above the threshold have a mean square of 5² + 2 · 5 · 10 + 2
+    # · 10², and a share exp(-0.5) of them is there.
+    one = np.sqrt(25 + 100 + 200) / n_pixels
+    number = 100 * np.exp(-0.5) / 600 * truth.analyser.fwhm(truth.axis) * n_pixels
+    np.testing.assert_allclose(
+        truth.noise_sd, one * np.sqrt(np.maximum(number, 1.0)), rtol=1e-9
+    )
+    assert (number.max() < 1) == (n_pixels == 16)
