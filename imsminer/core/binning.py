@@ -5,14 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from imsminer._array import array_namespace, is_numpy_array, to_numpy
+from imsminer._array import array_namespace, device_of, is_numpy_array, to_numpy
 from imsminer.core._kernels import (
     accumulate_numba,
     accumulate_xp,
     binning_numba,
+    binning_rebin_numba,
+    binning_rebin_xp,
+    binning_spread_numba,
+    binning_spread_xp,
     binning_xp,
 )
-from imsminer.core._kernels.binning_numba import Guide, build_guide
+from imsminer.core._kernels.binning_numba import build_guide
 from imsminer.core.axis import MassAxis, estimate_grid
 from imsminer.core.cache import cache
 from imsminer.core.chunk import ChunkKernel, SpectrumChunk, kernel_fingerprint
@@ -28,10 +32,17 @@ def sample_cells(spectra: Spectra) -> MassAxis:
     the samples' spacing. Estimated once per source, and for each queued step that moves
     it, from at most 10 spectra.
     """
+    return _cells(spectra)[0]
 
-    def compute() -> MassAxis:
+
+def _cells(spectra: Spectra) -> tuple[MassAxis, bool]:
+    """Return the axis of the cells, and whether samples lie on it as on a grid."""
+
+    def compute() -> tuple[MassAxis, bool]:
         grid = estimate_grid(spectra)
-        return MassAxis.estimate(spectra) if grid is None else grid
+        if grid is not None:
+            return grid, True
+        return MassAxis.estimate(spectra), False
 
     moved = any(kernel.moves_mz for kernel in spectra.queue)
     steps = tuple(
@@ -131,7 +142,10 @@ class Binner:
         Edges of the bins; `None` adds up on the shared axis, column by column.
     cells : ndarray of float64 or None
         Edges of the native grid's cells, over which profile samples are spread;
-        `None` where each sample falls into one bin (centroids, or the grid itself).
+        `None` where the bins are these cells, or there are only centroids.
+    on_grid : bool
+        Whether profile samples lie in the middle of the cells, unless a queued step
+        moved them.
     fingerprint : str
         Equal for binners that do the same.
     """
@@ -139,6 +153,7 @@ class Binner:
     centers: np.ndarray
     edges: np.ndarray | None
     cells: np.ndarray | None
+    on_grid: bool
     fingerprint: str
 
     @classmethod
@@ -147,15 +162,29 @@ class Binner:
         shared = spectra.mz
         if axis is None:
             assert shared is not None
-            return cls(shared, None, None, "shared")
+            return cls(shared, None, None, True, "shared")
         if shared is not None and np.array_equal(shared, axis.centers):
-            return cls(shared, None, None, "shared")
-        cells, name = None, "points"
+            return cls(shared, None, None, True, "shared")
+        cells, on_grid, name = None, True, "points"
         if spectra.run_profile.any():
-            grid = sample_cells(spectra)
+            grid, on_grid = _cells(spectra)
             if not np.array_equal(grid.edges, axis.edges):
                 cells, name = grid.edges, grid.fingerprint
-        return cls(axis.centers, axis.edges, cells, f"{axis.fingerprint}/{name}")
+        fingerprint = f"{axis.fingerprint}/{name}"
+        return cls(axis.centers, axis.edges, cells, on_grid, fingerprint)
+
+    def kind(self, chunk: SpectrumChunk) -> str:
+        """Return how the points of ragged spectra come into the bins.
+
+        ``""``: each into the bin that it lies in. ``"spread_"``: samples of a profile
+        over the bins that their cells overlap. ``"linear_"``: shared between the two
+        nearest bins, where bins are cells but samples do not lie in their middle.
+        """
+        if not chunk.profile:
+            return ""
+        if self.cells is not None:
+            return "spread_"
+        return "linear_" if chunk.moved or not self.on_grid else ""
 
     def accumulator(self, *, full: bool) -> "_Accumulator":
         """Return sums that start at 0."""
@@ -177,10 +206,14 @@ class _Accumulator:
         self._n_pixels = 0
         self._n_dropped = 0
         self._rebinning: tuple[np.ndarray, tuple] | None = None
+        # What the kernels of each kind take after the points.
+        self._bins: dict[str, tuple] = {}
         if binner.edges is not None:
-            self._guide = build_guide(binner.edges)
-        if binner.cells is not None:
-            self._cell_guide: Guide = build_guide(binner.cells)
+            bins = (build_guide(binner.edges), binner.edges)
+            self._bins = {"": bins, "linear_": (*bins, binner.centers)}
+            if binner.cells is not None:
+                cells = binner.cells
+                self._bins["spread_"] = (build_guide(cells), cells, *bins)
 
     def add(self, chunk: SpectrumChunk) -> None:
         """Add the spectra of a chunk."""
@@ -208,20 +241,22 @@ class _Accumulator:
 
     def _add_points(self, chunk: SpectrumChunk) -> int:
         """Add ragged spectra; return how many points lie outside the axis."""
-        spread = chunk.profile and self._binner.cells is not None
+        kind = self._binner.kind(chunk)
         brief = len(self._arrays) == 1
-        name = f"{'spread_' if spread else ''}{'sum' if brief else 'accumulate'}_points"
+        name = f"{kind}{'sum' if brief else 'accumulate'}_points"
         points: tuple = (chunk.mz, chunk.intensity)
-        if not (brief and spread):
+        if not (brief and kind):
             points = (*points, chunk.indptr)
+        bins = self._bins[kind]
         if is_numpy_array(chunk.intensity):
-            cells = (self._cell_guide, self._binner.cells) if spread else ()
-            bins = (self._guide, self._binner.edges)
-            return getattr(binning_numba, name)(*points, *cells, *bins, *self._arrays)
-        xp = array_namespace(chunk.mz)
-        edges = [self._binner.cells, self._binner.edges] if spread else []
-        edges = [xp.asarray(part) for part in edges or [self._binner.edges]]
-        *parts, dropped = getattr(binning_xp, name)(*points, *edges)
+            kernels = binning_spread_numba if kind else binning_numba
+            return getattr(kernels, name)(*points, *bins, *self._arrays)
+        xp, device = array_namespace(chunk.mz), device_of(chunk.mz)
+        kernels = binning_spread_xp if kind else binning_xp
+        # The reference searches without guides.
+        arrays = [part for part in bins if isinstance(part, np.ndarray)]
+        arrays = [xp.asarray(part, device=device) for part in arrays]
+        *parts, dropped = getattr(kernels, name)(*points, *arrays)
         self._merge(tuple(parts))
         return dropped
 
@@ -236,14 +271,16 @@ class _Accumulator:
     def _rebin(self, chunk: SpectrumChunk) -> Any:
         assert self._binner.edges is not None
         if self._rebinning is None or self._rebinning[0] is not chunk.mz:
-            matrix = binning_numba.overlap_matrix(
+            matrix = binning_rebin_numba.overlap_matrix(
                 chunk.mz, None, self._binner.edges, chunk.profile
             )
             self._rebinning = (chunk.mz, matrix)
         matrix = self._rebinning[1]
         if not is_numpy_array(chunk.intensity):
             xp = array_namespace(chunk.intensity)
-            return binning_xp.rebin_rows(chunk.intensity, *map(xp.asarray, matrix))
+            return binning_rebin_xp.rebin_rows(
+                chunk.intensity, *map(xp.asarray, matrix)
+            )
         out = np.empty((chunk.n_spectra, self._binner.centers.size))
-        binning_numba.rebin_rows(chunk.intensity, *matrix, out)
+        binning_rebin_numba.rebin_rows(chunk.intensity, *matrix, out)
         return out

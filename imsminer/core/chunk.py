@@ -9,6 +9,10 @@ import numpy as np
 
 __all__ = ["ChunkKernel", "SpectrumChunk", "apply_kernel", "kernel_fingerprint"]
 
+#: m/z at which steps are asked whether they move the grid: a polynomial error that is
+#: not 0 everywhere is not 0 at each of them.
+PROBE = np.geomspace(50.0, 5000.0, 8)
+
 
 @dataclass(frozen=True, slots=True)
 class SpectrumChunk:
@@ -35,6 +39,8 @@ class SpectrumChunk:
     mobility : ndarray of float64, shape (n_points,), or None
         The ion mobility of every point, where the file has it and each spectrum has an
         axis of its own; in the unit of the file.
+    moved : bool
+        Whether a queued step moved the m/z of these points off the instrument's grid.
 
     Notes
     -----
@@ -49,6 +55,7 @@ class SpectrumChunk:
     run: str = ""
     profile: bool = True
     mobility: Any = None
+    moved: bool = False
 
     @property
     def is_ragged(self) -> bool:
@@ -111,14 +118,17 @@ class ChunkKernel:
         raise NotImplementedError
 
     def transform_axis(self, mz: np.ndarray) -> np.ndarray:
-        """Return what the step makes of a shared axis; the same, unless overridden."""
+        """Return what the step makes of a shared axis; the same, unless overridden.
+
+        A step that moves the points of all spectra alike moves their grid so, too.
+        """
         return mz
 
 
 def apply_kernel(kernel: ChunkKernel, chunk: SpectrumChunk) -> SpectrumChunk:
     """Apply a queued step; a note on an error says which step, run and pixel."""
     try:
-        return kernel(chunk)
+        result = kernel(chunk)
     except Exception as error:
         where = f"one of {chunk.n_spectra} pixels"
         for i in range(chunk.n_spectra):
@@ -132,6 +142,17 @@ def apply_kernel(kernel: ChunkKernel, chunk: SpectrumChunk) -> SpectrumChunk:
             f"In the queued step {type(kernel).__name__}: run {chunk.run!r}, {where}."
         )
         raise
+    moved = chunk.moved or _leaves_grid(kernel, chunk, result)
+    return result.replace(moved=True) if moved and not result.moved else result
+
+
+def _leaves_grid(
+    kernel: ChunkKernel, before: SpectrumChunk, after: SpectrumChunk
+) -> bool:
+    """Whether a step moved the points of ragged spectra, and not their grid, too."""
+    if not kernel.moves_mz or not after.is_ragged or after.mz is before.mz:
+        return False
+    return np.array_equal(kernel.transform_axis(PROBE), PROBE)
 
 
 def kernel_fingerprint(kernel: ChunkKernel) -> str:

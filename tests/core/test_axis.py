@@ -10,7 +10,7 @@ import pytest
 from scipy.signal import find_peaks
 
 from imsminer.core._grid import sample_spectra
-from imsminer.core._kernels import binning_numba
+from imsminer.core._kernels import binning_numba, binning_spread_numba
 from imsminer.core.axis import MassAxis, estimate_grid
 from imsminer.core.chunk import ChunkKernel
 from imsminer.core.engine import axis_statistics
@@ -354,7 +354,7 @@ def test_maxima_of_the_kidney_do_not_depend_on_the_axis(kidney, axis, window):
     bins = axis.resolve(*window)
     total = np.zeros(bins.n_bins)
     inside = (mz > bins.edges[0]) & (mz < bins.edges[-1])
-    binning_numba.spread_sum_points(
+    binning_spread_numba.spread_sum_points(
         *(mz, intensity, guide, grid.edges),
         *(binning_numba.build_guide(bins.edges), bins.edges, total),
     )

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from scipy.signal import find_peaks
 
-from imsminer.core._kernels import binning_numba, binning_xp
+from imsminer.core._kernels import (
+    binning_numba,
+    binning_rebin_numba,
+    binning_rebin_xp,
+    binning_spread_numba,
+    binning_spread_xp,
+    binning_xp,
+)
 from imsminer.core._kernels.binning_numba import COARSE, EVEN, SINGLE, build_guide
 
 RNG = np.random.default_rng(0)
@@ -129,12 +136,12 @@ def test_spreading_keeps_the_ion_current(width):
     cells = build_guide(CELLS), CELLS
     guide = build_guide(edges)
     total = np.zeros(edges.size - 1)
-    binning_numba.spread_sum_points(mz, intensity, *cells, guide, edges, total)
+    binning_spread_numba.spread_sum_points(mz, intensity, *cells, guide, edges, total)
     inside = (mz >= edges[0]) & (mz < edges[-1])
     assert total.sum() == pytest.approx(intensity[inside].sum(), rel=1e-12)
     assert total.min() >= 0
     found = accumulate(
-        binning_numba.spread_accumulate_points,
+        binning_spread_numba.spread_accumulate_points,
         *(mz, intensity, indptr),
         *cells,
         *(guide, edges),
@@ -144,7 +151,7 @@ def test_spreading_keeps_the_ion_current(width):
     dense = np.zeros((6, edges.size - 1))
     for row, a, b in zip(dense, indptr[:-1], indptr[1:], strict=True):
         flat = mz[a:b], intensity[a:b]
-        binning_numba.spread_sum_points(*flat, *cells, guide, edges, row)
+        binning_spread_numba.spread_sum_points(*flat, *cells, guide, edges, row)
     for ours, theirs in zip(found[:-1], dense_statistics(dense), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-13)
 
@@ -153,14 +160,16 @@ def test_shared_axis_rebins_to_what_its_points_spread_to():
     edges = np.arange(101, 299, 0.03)
     rng = np.random.default_rng(5)
     X = rng.exponential(size=(3, GRID.size)).astype(np.float32)
-    matrix = binning_numba.overlap_matrix(GRID, None, edges, True)
+    matrix = binning_rebin_numba.overlap_matrix(GRID, None, edges, True)
     out = np.empty((3, edges.size - 1))
-    binning_numba.rebin_rows(X, *matrix, out)
+    binning_rebin_numba.rebin_rows(X, *matrix, out)
     cells = build_guide(CELLS), CELLS
     for row, spectrum in zip(out, X, strict=True):
         total = np.zeros(edges.size - 1)
         guide = build_guide(edges)
-        binning_numba.spread_sum_points(GRID, spectrum, *cells, guide, edges, total)
+        binning_spread_numba.spread_sum_points(
+            GRID, spectrum, *cells, guide, edges, total
+        )
         np.testing.assert_allclose(row, total, rtol=1e-9, atol=1e-12)
 
 
@@ -168,8 +177,8 @@ def test_shared_axis_of_centroids_rebins_to_a_histogram():
     edges = np.arange(101, 299, 0.1)
     X = RNG.exponential(size=(2, GRID.size))
     out = np.empty((2, edges.size - 1))
-    matrix = binning_numba.overlap_matrix(GRID, None, edges, False)
-    binning_numba.rebin_rows(X, *matrix, out)
+    matrix = binning_rebin_numba.overlap_matrix(GRID, None, edges, False)
+    binning_rebin_numba.rebin_rows(X, *matrix, out)
     expected = [np.histogram(GRID, edges, weights=row)[0] for row in X]
     np.testing.assert_allclose(out, expected, rtol=1e-9, atol=1e-11)
 
@@ -183,7 +192,7 @@ def test_spreading_makes_no_false_maxima(per_cell):
     total = np.zeros(edges.size - 1)
     cells = build_guide(CELLS), CELLS
     guide = build_guide(edges)
-    binning_numba.spread_sum_points(GRID, profile, *cells, guide, edges, total)
+    binning_spread_numba.spread_sum_points(GRID, profile, *cells, guide, edges, total)
     assert find_peaks(total, height=1e-3 * total.max())[0].size == place.size
 
 
@@ -224,23 +233,23 @@ def test_reference_spreads_alike(xp):
     guide, cells = build_guide(edges), build_guide(CELLS)
     mz, intensity, indptr = ragged(grid=GRID)
     ours = accumulate(
-        binning_numba.spread_accumulate_points,
+        binning_spread_numba.spread_accumulate_points,
         *(mz, intensity, indptr, cells, CELLS, guide, edges),
     )
     given = [xp.asarray(array) for array in (mz, intensity, indptr, CELLS, edges)]
-    theirs = binning_xp.spread_accumulate_points(*given)
+    theirs = binning_spread_xp.spread_accumulate_points(*given)
     for which, (a, b) in enumerate(zip(ours, theirs, strict=True)):
         if which != 2:
             np.testing.assert_allclose(a, np.asarray(b), rtol=1e-8, atol=1e-8)
     del given[2]
-    total, dropped = binning_xp.spread_sum_points(*given)
+    total, dropped = binning_spread_xp.spread_sum_points(*given)
     np.testing.assert_allclose(ours[0], np.asarray(total), rtol=1e-8, atol=1e-8)
     assert dropped == ours[-1]
     X = np.random.default_rng(6).exponential(size=(3, GRID.size))
-    matrix = binning_numba.overlap_matrix(GRID, None, edges, True)
+    matrix = binning_rebin_numba.overlap_matrix(GRID, None, edges, True)
     out = np.empty((3, edges.size - 1))
-    binning_numba.rebin_rows(X, *matrix, out)
-    reference = binning_xp.rebin_rows(*map(xp.asarray, (X, *matrix)))
+    binning_rebin_numba.rebin_rows(X, *matrix, out)
+    reference = binning_rebin_xp.rebin_rows(*map(xp.asarray, (X, *matrix)))
     np.testing.assert_allclose(out, np.asarray(reference), rtol=1e-9, atol=1e-9)
 
 
