@@ -129,9 +129,9 @@ def test_snr_of_centroids_is_what_is_stored(tmp_path, analyser):
         resolving_power=20_000,
         isotopes=False,
         spectrum_type="centroid",
-        height=4.0,
+        height=1.5,
         height_spread=0.3,
-        chemical_noise=20.0,
+        chemical_noise=2.0,
     )
     total = np.zeros(ions.size)
     for mz, intensity in ImzMLReader(truth.path):
@@ -143,8 +143,8 @@ def test_snr_of_centroids_is_what_is_stored(tmp_path, analyser):
     expected = truth.peaks["snr"] * sd + 4 * np.interp(
         ions, truth.axis, truth.background
     )
-    assert found.sum() == pytest.approx(expected.sum(), rel=0.05)
-    assert np.corrcoef(found, expected)[0, 1] > 0.97
+    assert found.sum() == pytest.approx(expected.sum(), rel=0.08)
+    assert np.corrcoef(found, expected)[0, 1] > 0.95
 
 
 @pytest.mark.parametrize("n_pixels", [16, 4096])
