@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.transforms import Bbox
 
-from imsminer.plots._raster import power_of_1000, scaled_label
+from imsminer.plots._numbers import power_of_1000, scaled_label
 
 __all__ = ["intensity_axis", "label_peaks"]
 

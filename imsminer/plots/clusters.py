@@ -12,6 +12,7 @@ from matplotlib.patches import Patch
 
 from imsminer._array import to_numpy
 from imsminer.plots._labels import intensity_axis, label_peaks
+from imsminer.plots._montage import montage_of
 from imsminer.plots._raster import (
     BACKGROUND,
     add_color_bar,
@@ -19,7 +20,6 @@ from imsminer.plots._raster import (
     as_table,
     draw_planes,
     image_axes,
-    montage_of,
     pixel_edges,
     sheet_axes,
 )

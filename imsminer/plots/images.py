@@ -9,15 +9,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from imsminer._array import to_numpy
+from imsminer.plots._montage import Montage, montage_of
 from imsminer.plots._raster import (
-    Montage,
     add_color_bar,
     add_scale_bar,
     as_table,
     color_map,
     draw_planes,
     image_axes,
-    montage_of,
     pixel_edges,
     sheet_axes,
 )
