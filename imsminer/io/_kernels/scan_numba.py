@@ -8,6 +8,30 @@ tolerant parser, so nothing here is ever guessed, repaired or skipped.
 import numpy as np
 from numba import njit
 
+from imsminer.io._kernels.scan_words_numba import (
+    ACCESSION,
+    ARRAY,
+    CV_PARAM,
+    ENCODED,
+    GROUP_REF,
+    IN_NAME,
+    IN_SPACE,
+    IN_VALUE,
+    LENGTH,
+    LIST,
+    NAME,
+    OFFSET,
+    POSITION,
+    REF,
+    SPECTRUM,
+    STARTS_NAME,
+    VALUE,
+    is_word,
+    read_accession,
+    read_number,
+    scan_flag,
+)
+
 __all__ = [
     "GROUP_INTENSITY",
     "GROUP_MOBILITY",
@@ -22,107 +46,6 @@ GROUP_PLAIN, GROUP_MZ, GROUP_INTENSITY, GROUP_MOBILITY, GROUP_ODD = 0, 1, 2, 3, 
 
 _OK, _ODD, _CUT, MORE = 0, 1, 2, 3
 _MAX_DEPTH = 24
-
-# Classes of bytes: inside a quoted value, whitespace, part of a name.
-_VALUE = np.zeros(256, np.bool_)
-_VALUE[32:127] = True
-_VALUE[[ord('"'), ord("<"), ord("&")]] = False
-_SPACE = np.zeros(256, np.bool_)
-_SPACE[[9, 10, 13, 32]] = True
-_NAME = np.zeros(256, np.bool_)
-for _ranges in (b"az", b"AZ", b"09"):
-    _NAME[_ranges[0] : _ranges[1] + 1] = True
-_NAME[[ord("_"), ord("-"), ord(".")]] = True
-_NAME_START = _NAME.copy()
-_NAME_START[[ord("-"), ord("."), *range(ord("0"), ord("9") + 1)]] = False
-
-
-def _bytes(text: str) -> np.ndarray:
-    return np.frombuffer(text.encode(), np.uint8).copy()
-
-
-_CV_PARAM = _bytes("cvParam")
-_GROUP_REF = _bytes("referenceableParamGroupRef")
-_SPECTRUM = _bytes("spectrum")
-_ARRAY = _bytes("binaryDataArray")
-_LIST = _bytes("spectrumList")
-_ACCESSION = _bytes("accession")
-_VALUE_NAME = _bytes("value")
-_REF = _bytes("ref")
-_NAME_NAME = _bytes("name")
-_POSITION = _bytes("position x")
-_OFFSET = _bytes("external offset")
-_LENGTH = _bytes("external array length")
-_ENCODED = _bytes("external encoded length")
-_PROFILE = _bytes("profile spectrum")
-_CENTROID = _bytes("centroid spectrum")
-_POSITIVE = _bytes("positive scan")
-_NEGATIVE = _bytes("negative scan")
-
-
-@njit(nogil=True, cache=True)
-def _is(text, start, stop, word):
-    """Whether ``text[start:stop]`` is a word."""
-    if stop - start != word.size:
-        return False
-    part = text[start:stop]
-    for k in range(word.size):
-        if part[k] != word[k]:
-            return False
-    return True
-
-
-@njit(nogil=True, cache=True)
-def _number(text, start, stop):
-    """Read an unsigned integer of at most 18 digits; -1 for anything else."""
-    if stop <= start or stop - start > 18:
-        return np.int64(-1)
-    number = np.int64(0)
-    for k in range(start, stop):
-        digit = np.int64(text[k]) - 48
-        if digit < 0 or digit > 9:
-            return np.int64(-1)
-        number = number * 10 + digit
-    return number
-
-
-@njit(nogil=True, cache=True)
-def _accession(text, start, stop):
-    """Number of an accession: positive for IMS, negative for MS, 0 when unclear.
-
-    An accession of another vocabulary is 1, which means nothing in either.
-    """
-    length = stop - start
-    if length == 11 and (
-        text[start] == 73
-        and text[start + 1] == 77
-        and text[start + 2] == 83
-        and text[start + 3] == 58
-    ):
-        return max(_number(text, start + 4, stop), np.int64(0))
-    if length == 10 and (
-        text[start] == 77 and text[start + 1] == 83 and text[start + 2] == 58
-    ):
-        return -max(_number(text, start + 3, stop), np.int64(0))
-    if length > 0:
-        first = text[start] | 32  # in lower case; a space stays one
-        if first != 105 and first != 109 and first != 32:
-            return np.int64(1)
-    return np.int64(0)
-
-
-@njit(nogil=True, cache=True)
-def _flag(text, start, stop, code):
-    """Flag of a scan term, and whether its name is right."""
-    if code == -1000128:
-        return 1, _is(text, start, stop, _PROFILE)
-    if code == -1000127:
-        return 2, _is(text, start, stop, _CENTROID)
-    if code == -1000130:
-        return 4, _is(text, start, stop, _POSITIVE)
-    if code == -1000129:
-        return 8, _is(text, start, stop, _NEGATIVE)
-    return 0, True
 
 
 @njit(nogil=True, cache=True)
@@ -178,7 +101,7 @@ def scan_spectra(
     if start > list_start:
         # Inside the list, where a spectrum has just ended.
         name_starts[0] = list_start + 1
-        name_stops[0] = list_start + 1 + _LIST.size
+        name_stops[0] = list_start + 1 + LIST.size
         depth = 1
     with_mobility = table.shape[1] > 9
     in_spectrum = in_array = False
@@ -187,7 +110,7 @@ def scan_spectra(
     offset = length = encoded = np.int64(-1)
     flag = 0
     while True:
-        while i < n and _SPACE[text[i]]:
+        while i < n and IN_SPACE[text[i]]:
             i += 1
         if i + 1 >= n:
             return row, _CUT, i, odd_names
@@ -199,10 +122,10 @@ def scan_spectra(
         if text[i] == 47:
             i += 1
             s = i
-            while i < n and _NAME[text[i]]:
+            while i < n and IN_NAME[text[i]]:
                 i += 1
             e = i
-            while i < n and _SPACE[text[i]]:
+            while i < n and IN_SPACE[text[i]]:
                 i += 1
             if i >= n:
                 return row, _CUT, i, odd_names
@@ -210,11 +133,11 @@ def scan_spectra(
             if text[i] != 62 or depth < 0:
                 return row, _ODD, i, odd_names
             i += 1
-            if not _is(text, s, e, text[name_starts[depth] : name_stops[depth]]):
+            if not is_word(text, s, e, text[name_starts[depth] : name_stops[depth]]):
                 return row, _ODD, i, odd_names
             if depth == 0:
                 return row, _OK, i, odd_names
-            if in_array and _is(text, s, e, _ARRAY):
+            if in_array and is_word(text, s, e, ARRAY):
                 in_array = False
                 if kind == 0 or offset < 0 or length < 0 or encoded < 0:
                     return row, _ODD, i, odd_names
@@ -252,10 +175,10 @@ def scan_spectra(
 
         # -- a start tag ---------------------------------------------------------------
         s = i
-        while i < n and _NAME[text[i]]:
+        while i < n and IN_NAME[text[i]]:
             i += 1
         e = i
-        if e == s or not _NAME_START[text[s]]:
+        if e == s or not STARTS_NAME[text[s]]:
             # A comment, a section or an instruction, if it is XML at all.
             return row, _ODD, i, odd_names
         a0 = a1 = v0 = v1 = r0 = r1 = m0 = m1 = -1
@@ -263,7 +186,7 @@ def scan_spectra(
         seen_names = np.uint64(0)
         while True:
             gap = i
-            while i < n and _SPACE[text[i]]:
+            while i < n and IN_SPACE[text[i]]:
                 i += 1
             if i + 2 >= n:
                 return row, _CUT, i, odd_names
@@ -277,12 +200,12 @@ def scan_spectra(
                 i += 2
                 break
             p = i
-            while i < n and _NAME[text[i]]:
+            while i < n and IN_NAME[text[i]]:
                 i += 1
             q = i
             if i + 2 >= n:
                 return row, _CUT, i, odd_names
-            if p == gap or q == p or not _NAME_START[text[p]]:
+            if p == gap or q == p or not STARTS_NAME[text[p]]:
                 return row, _ODD, i, odd_names
             if text[i] != 61 or text[i + 1] != 34:
                 return row, _ODD, i, odd_names
@@ -295,49 +218,49 @@ def scan_spectra(
             seen_names |= bit
             i += 2
             b = i
-            while i < n and _VALUE[text[i]]:
+            while i < n and IN_VALUE[text[i]]:
                 i += 1
             if i >= n:
                 return row, _CUT, i, odd_names
             if text[i] != 34:
                 return row, _ODD, i, odd_names
-            if _is(text, p, q, _ACCESSION):
+            if is_word(text, p, q, ACCESSION):
                 a0, a1 = b, i
-            elif _is(text, p, q, _VALUE_NAME):
+            elif is_word(text, p, q, VALUE):
                 v0, v1 = b, i
-            elif _is(text, p, q, _NAME_NAME):
+            elif is_word(text, p, q, NAME):
                 m0, m1 = b, i
-            elif _is(text, p, q, _REF):
+            elif is_word(text, p, q, REF):
                 r0, r1 = b, i
             i += 1
 
         # -- what the tag says ---------------------------------------------------------
-        if _is(text, s, e, _CV_PARAM):
+        if is_word(text, s, e, CV_PARAM):
             if not in_spectrum or a0 < 0:
                 return row, _ODD, i, odd_names
-            code = _accession(text, a0, a1)
+            code = read_accession(text, a0, a1)
             if code == 0:
                 return row, _ODD, i, odd_names
             if in_array:
                 if code == 1000102 and offset < 0:
-                    offset = _number(text, v0, v1)
+                    offset = read_number(text, v0, v1)
                     if offset < 0:
                         return row, _ODD, i, odd_names
-                    odd_names |= not _is(text, m0, m1, _OFFSET)
+                    odd_names |= not is_word(text, m0, m1, OFFSET)
                 elif code == 1000103 and length < 0:
-                    length = _number(text, v0, v1)
+                    length = read_number(text, v0, v1)
                     if length < 0:
                         return row, _ODD, i, odd_names
-                    odd_names |= not _is(text, m0, m1, _LENGTH)
+                    odd_names |= not is_word(text, m0, m1, LENGTH)
                 elif code == 1000104 and encoded < 0:
-                    encoded = _number(text, v0, v1)
+                    encoded = read_number(text, v0, v1)
                     if encoded < 0:
                         return row, _ODD, i, odd_names
-                    odd_names |= not _is(text, m0, m1, _ENCODED)
+                    odd_names |= not is_word(text, m0, m1, ENCODED)
                 elif code != 1000101:
                     return row, _ODD, i, odd_names
             elif code >= 1000050 and code <= 1000052:
-                number = _number(text, v0, v1)
+                number = read_number(text, v0, v1)
                 if number < 0:
                     return row, _ODD, i, odd_names
                 axis = code - 1000050
@@ -352,14 +275,14 @@ def scan_spectra(
                 table[row, axis] = number
                 right = (
                     m1 - m0 == 10
-                    and _is(text, m0, m1 - 1, _POSITION[:9])
+                    and is_word(text, m0, m1 - 1, POSITION[:9])
                     and text[m1 - 1] == 120 + axis
                 )
                 odd_names |= not right
             elif code >= 1000102 and code <= 1000104:
                 return row, _ODD, i, odd_names
             elif code == -1000511 and v1 > v0:
-                level = _number(text, v0, v1)
+                level = read_number(text, v0, v1)
                 if level < 0:
                     return row, _ODD, i, odd_names
                 if level > 1:
@@ -367,15 +290,15 @@ def scan_spectra(
             elif code == -1000580:
                 flag |= 16
             elif code <= -1000127 and code >= -1000130:
-                mark, right = _flag(text, m0, m1, code)
+                mark, right = scan_flag(text, m0, m1, code)
                 flag |= mark
                 odd_names |= not right
-        elif _is(text, s, e, _GROUP_REF):
+        elif is_word(text, s, e, GROUP_REF):
             if not in_spectrum or r0 < 0:
                 return row, _ODD, i, odd_names
             found = -1
             for g in range(id_kinds.size):
-                if _is(text, r0, r1, ids[id_bounds[g] : id_bounds[g + 1]]):
+                if is_word(text, r0, r1, ids[id_bounds[g] : id_bounds[g + 1]]):
                     found = g
                     break
             if found < 0:
@@ -390,22 +313,22 @@ def scan_spectra(
             else:
                 return row, _ODD, i, odd_names
         elif depth == 1:
-            if not _is(text, s, e, _SPECTRUM) or closed or row >= table.shape[0]:
+            if not is_word(text, s, e, SPECTRUM) or closed or row >= table.shape[0]:
                 return row, _ODD, i, odd_names
             in_spectrum = True
             seen_x = seen_y = seen_z = False
             seen_mz = seen_intensity = seen_mobility = False
             flag = 0
         elif depth == 0:
-            if not _is(text, s, e, _LIST):
+            if not is_word(text, s, e, LIST):
                 return row, _ODD, i, odd_names
-        elif _is(text, s, e, _ARRAY):
+        elif is_word(text, s, e, ARRAY):
             if in_array or closed:
                 return row, _ODD, i, odd_names
             in_array = True
             kind = 0
             offset = length = encoded = np.int64(-1)
-        elif _is(text, s, e, _SPECTRUM):
+        elif is_word(text, s, e, SPECTRUM):
             return row, _ODD, i, odd_names
         if closed:
             if depth == 0:
