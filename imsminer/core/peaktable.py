@@ -1,14 +1,18 @@
 """Lists of m/z: their names as features, and one-to-one matching of two of them."""
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-__all__ = ["feature_names", "match_peaks"]
+__all__ = ["feature_mz", "feature_names", "match_peaks"]
 
 #: Digits behind the point of a feature's m/z: below 1 ppm from m/z 50 upwards.
 DIGITS = 4
 MAX_DIGITS = 12
+
+_NAME = re.compile(r"mz_(\d+(?:\.\d+)?)(?:_\d+)?")
 
 
 def feature_names(mz: Any) -> list[str]:
@@ -51,6 +55,29 @@ def feature_names(mz: Any) -> list[str]:
         if seen[name] > 1:
             names[position] = f"{name}_{seen[name]}"
     return names
+
+
+def feature_mz(names: Iterable[Any]) -> np.ndarray:
+    """Return the m/z in each name that :func:`feature_names` has made.
+
+    Parameters
+    ----------
+    names : iterable
+        Names of features, such as the columns of a table.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        NaN where a name is of another kind.
+
+    Examples
+    --------
+    >>> from imsminer.core.peaktable import feature_mz
+    >>> feature_mz(["mz_773.5272", "mz_200.0000_2", "roi"])
+    array([773.5272, 200.    ,      nan])
+    """
+    found = [_NAME.fullmatch(str(name)) for name in names]
+    return np.array([float(m[1]) if m else np.nan for m in found], dtype=np.float64)
 
 
 def match_peaks(a: Any, b: Any, tolerance_ppm: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imsminer.core.peaktable import feature_names, match_peaks
+from imsminer.core.peaktable import feature_mz, feature_names, match_peaks
 
 mz_lists = st.lists(
     st.integers(5_000_000, 5_000_300).map(lambda value: value / 1e4), max_size=25
@@ -84,3 +84,9 @@ def test_feature_names_are_unique_and_say_the_mz(mz):
     assert len(set(names)) == len(names) == len(mz)
     for name, value in zip(names, mz, strict=True):
         assert abs(float(name.split("_")[1]) - value) <= 0.5e-4 + 1e-9
+
+
+def test_mz_come_back_from_names():
+    mz = np.array([100.00001, 100.00002, 200.0, 200.0, 885.5499])
+    np.testing.assert_allclose(feature_mz(feature_names(mz)), mz, atol=5e-5)
+    assert np.isnan(feature_mz(["mz_", "xmz_1.0", "mz_1.0_a", 5])).all()
