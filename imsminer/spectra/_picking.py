@@ -12,6 +12,8 @@ __all__ = [
     "COLUMNS",
     "apex_positions",
     "peak_table",
+    "ratio",
+    "usual_width",
 ]
 
 COLUMNS = (
@@ -182,7 +184,7 @@ def peak_table(
         "left": bounds[0],
         "right": bounds[1],
         "height": reference[apexes],
-        "snr": _ratio(net[apexes], noise[apexes]),
+        "snr": ratio(net[apexes], noise[apexes]),
         "fwhm": half.fwhm,
         "frequency": _occupancy(frequency, half, centroided),
         "bin": apexes,
@@ -206,7 +208,8 @@ class _Half(NamedTuple):
     """What peaks of this m/z usually have."""
 
 
-def _ratio(height: np.ndarray, noise: np.ndarray) -> np.ndarray:
+def ratio(height: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Return heights in units of the noise, infinite where there is none."""
     result = np.full(height.shape, np.inf)
     return np.divide(height, noise, out=result, where=noise > 0)
 
@@ -262,17 +265,23 @@ def _half_widths(padded: np.ndarray, mz: np.ndarray, apexes: np.ndarray) -> _Hal
     fwhm = np.where(hidden_left & ~hidden_right, 2 * (high - apex), fwhm)
     fwhm = np.where(hidden_right & ~hidden_left, 2 * (apex - low), fwhm)
     hidden = hidden_left & hidden_right
-    usual = _usual_width(apex, np.where(hidden, np.nan, fwhm))
+    usual = usual_width(apex, np.where(hidden, np.nan, fwhm))
     return _Half(left, right, np.where(hidden, usual, fwhm), usual)
 
 
-def _usual_width(mz: np.ndarray, fwhm: np.ndarray) -> np.ndarray:
-    """Return the width that peaks usually have at each m/z: a power law, robustly."""
+def usual_width(
+    mz: np.ndarray, fwhm: np.ndarray, at: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the width that peaks usually have at each m/z: a power law, robustly.
+
+    Where they were measured, or `at` other m/z.
+    """
+    at = mz if at is None else at
     known = np.isfinite(fwhm) & (fwhm > 0) & (mz > 0)
     if not known.any():
-        return np.zeros(mz.shape)
+        return np.zeros(at.shape)
     if known.sum() < 10 or np.ptp(np.log(mz[known])) < 0.1:
-        return np.full(mz.shape, np.median(fwhm[known]))
+        return np.full(at.shape, np.median(fwhm[known]))
     x, y = np.log(mz[known]), np.log(fwhm[known])
     for _ in range(10):
         slope, intercept = np.polyfit(x, y, 1)
@@ -281,7 +290,7 @@ def _usual_width(mz: np.ndarray, fwhm: np.ndarray) -> np.ndarray:
         if inside.all() or inside.sum() < 5:
             break
         x, y = x[inside], y[inside]
-    return np.exp(intercept + slope * np.log(np.where(mz > 0, mz, 1.0)))
+    return np.exp(intercept + slope * np.log(np.where(at > 0, at, 1.0)))
 
 
 def _merge(mz: np.ndarray, height: np.ndarray, reach: np.ndarray) -> np.ndarray:

@@ -1,21 +1,28 @@
 """The search for peaks, from sums over pixels to the table."""
 
-import numbers
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
-import joblib
 import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter1d
 from scipy.special import pdtrc
 
-from imsminer.core.cache import cache
 from imsminer.spectra._grouping import PeakGroups
 from imsminer.spectra._isotopes import monoisotopic
-from imsminer.spectra._noise import background_level, estimate_noise, range_noise
+from imsminer.spectra._peak_background import (
+    Counting,
+    SearchSettings,
+    background,
+    counting_noise,
+)
 from imsminer.spectra._peak_references import References
-from imsminer.spectra._picking import Apexes, apex_positions, peak_table
+from imsminer.spectra._picking import (
+    Apexes,
+    apex_positions,
+    peak_table,
+    ratio,
+    usual_width,
+)
 
 __all__ = ["SearchSettings", "measure_groups", "search"]
 
@@ -29,34 +36,10 @@ FWHM_PER_SD = 2.3548200450309493
 #: Two ions of the reference are apart by this share of the distance at which spectra
 #: still tell ions apart; closer ones share a centroid that moves between them.
 RESOLVED = 0.9
-#: Above this share of filled bins, the spread of their values says what the noise is.
-FILLED = 0.95
 #: Where a typical bin is empty in most pixels, so many of them must agree on a peak,
 LEAST_PIXELS = 3
 #: and so many that fewer peaks than this come about by chance.
 CHANCE = 0.5
-
-
-@dataclass(frozen=True)
-class _Background:
-    """Level and noise, as the cache keeps them."""
-
-    level: np.ndarray
-    noise: float | np.ndarray
-
-
-@dataclass(frozen=True)
-class SearchSettings:
-    """Parameters of :class:`imsminer.PeakPicker` that the search needs."""
-
-    reference: str
-    noise: Any
-    z_threshold: float
-    z_steps: int | None
-    loq: float
-    min_points: int
-    rel_height: float | None
-    smoothing: Any = None
 
 
 def search(
@@ -64,8 +47,8 @@ def search(
 ) -> tuple[pd.DataFrame, float | np.ndarray]:
     """Return the table of peaks and the noise of the reference that was searched."""
     spectra = {
-        "mean": (references.mean, _counting(references)),
-        "max": (references.maximum, _Counting(0.0, 0.0, 0.0)),
+        "mean": (references.mean, counting_noise(references)),
+        "max": (references.maximum, Counting(0.0, 0.0, 0.0)),
     }
     first, *others = settings.reference.split("+")
     peaks, noise = _search_one(first, references, *spectra[first], settings)
@@ -88,8 +71,8 @@ def measure_groups(
     """
     name = settings.reference.split("+")[0]
     spectrum = references.maximum if name == "max" else references.mean
-    floor = _counting(references).floor if name == "mean" else 0.0
-    level, noise = _background(name, 0.0, references, spectrum, floor, settings)
+    floor = counting_noise(references).floor if name == "mean" else 0.0
+    level, noise = background(name, 0.0, references, spectrum, floor, settings)
     first = np.searchsorted(references.mz, groups.low)
     first = np.minimum(np.maximum(first - 1, 0), references.mz.size - 1)
     last = np.searchsorted(references.mz, groups.high, side="right") + 1
@@ -127,44 +110,11 @@ def measure_groups(
     return peaks.assign(isotope_of=monoisotopic(*columns)), noise
 
 
-@dataclass(frozen=True)
-class _Counting:
-    """The noise of a mean of few values."""
-
-    floor: float
-    """Standard deviation in a bin without a peak."""
-    shot: float
-    """How its variance grows with height."""
-    rate: float
-    """Values that a bin without a peak gets from all pixels."""
-
-
-def _counting(references: References) -> _Counting:
-    """Take values as events that fall into bins at random.
-
-    What one of them adds to the mean is known from the bins that got any, and how many
-    there are from the share of bins that got none. Where all pixels fill a bin that is
-    filled at all, nothing is left to chance.
-    """
-    filled = references.frequency > 0
-    if not filled.any():
-        return _Counting(0.0, 0.0, 0.0)
-    frequency = references.frequency[filled]
-    event = max(float(np.median(references.mean[filled] / frequency)), 0.0)
-    event /= references.n_pixels
-    empty = 1.0 - float(np.median(frequency))
-    share = filled.mean()
-    rate = float(-np.log(1.0 - share)) if share < FILLED else 0.0
-    floor = event * np.sqrt(min(rate, 1.0) * empty)
-    sparse = empty > 0.5
-    return _Counting(floor, event * empty if sparse else 0.0, rate if sparse else 0.0)
-
-
 def _search_one(
     which: str,
     references: References,
     spectrum: np.ndarray,
-    counting: _Counting,
+    counting: Counting,
     settings: SearchSettings,
 ) -> tuple[pd.DataFrame, float | np.ndarray]:
     """Search one reference spectrum; that of centroids is smoothed as it needs it."""
@@ -193,10 +143,17 @@ def _search_matched(
     which: str,
     references: References,
     spectrum: np.ndarray,
-    counting: _Counting,
+    counting: Counting,
     settings: SearchSettings,
 ) -> tuple[pd.DataFrame, float | np.ndarray]:
-    """Find peaks in the smoothed profile; measure them in the profile itself."""
+    """Find peaks in the smoothed profile; measure them in the profile itself.
+
+    A Gaussian of standard deviation s that is smoothed by one of w keeps
+    s / √(s² + w²) of its height, which is given back to each maximum: its height is
+    that of a peak in the profile, and must reach `loq` times the profile's noise. It
+    must reach `loq` times the noise of the smoothed profile, too, which is larger
+    than smoothing would leave where bins vary together.
+    """
     arguments = (which, references, spectrum, counting)
     plain = replace(settings, loq=BANDWIDTH_LOQ)
     sure, noise = _search_smoothed(0.0, *arguments, plain)
@@ -207,13 +164,17 @@ def _search_matched(
         width = float(np.median(fwhm)) / FWHM_PER_SD
     if width <= 0:
         return _search_smoothed(0.0, *arguments, settings)
-    found, _ = _search_smoothed(float(width), *arguments, settings)
+    width = float(width)
+    found, _ = _search_smoothed(width, *arguments, settings)
+    height = _restored(width, found, sure, which, *arguments[1:], settings)
+    snr = ratio(height, np.broadcast_to(noise, spectrum.shape)[found["bin"]])
+    found = found.assign(snr=snr)[snr >= settings.loq]
     # The highest sample near each maximum of the smoothed profile.
     reach, at = max(int(np.rint(width)), 1), found["bin"].to_numpy()
     near = np.clip(at[:, None] + np.arange(-reach, reach + 1), 0, spectrum.size - 1)
     best = near[np.arange(at.size), spectrum[near].argmax(axis=1)]
     bins, first = np.unique(best, return_index=True)
-    level, _ = _background(which, 0.0, references, spectrum, counting.floor, settings)
+    level, _ = background(which, 0.0, references, spectrum, counting.floor, settings)
     seen = (spectrum - level)[bins] > 0
     bins, first = bins[seen], first[seen]
     peaks = peak_table(
@@ -229,10 +190,40 @@ def _search_matched(
         ),
         rel_height=settings.rel_height,
     )
-    # The centroid of a weak peak is better where noise was smoothed.
-    smoothed = pd.Series(found["mz"].to_numpy()[first], index=bins)
-    peaks = peaks.assign(mz=smoothed.loc[peaks["bin"]].to_numpy())
-    return peaks.sort_values("mz", ignore_index=True), noise
+    # Place and height of a weak peak are better where noise was smoothed.
+    smoothed = found.iloc[first].set_axis(bins).loc[peaks["bin"]]
+    better = {name: smoothed[name].to_numpy() for name in ("mz", "snr")}
+    return peaks.assign(**better).sort_values("mz", ignore_index=True), noise
+
+
+def _restored(
+    width: float,
+    found: pd.DataFrame,
+    sure: pd.DataFrame,
+    which: str,
+    references: References,
+    spectrum: np.ndarray,
+    counting: Counting,
+    settings: SearchSettings,
+) -> np.ndarray:
+    """Return the heights above the level that maxima had before they were smoothed.
+
+    Their widths are those that the sure peaks of the profile usually have at this m/z,
+    or what smoothing added to, where there are none.
+    """
+    level, _ = background(which, width, references, spectrum, counting.floor, settings)
+    at = found["bin"].to_numpy()
+    step = np.gradient(references.mz)[at]
+    peaks = sure if len(sure) else found
+    fwhm = usual_width(
+        peaks["mz"].to_numpy(), peaks["fwhm"].to_numpy(), at=references.mz[at]
+    )
+    sd = fwhm / step / FWHM_PER_SD
+    if not len(sure):
+        sd = np.sqrt(np.maximum(sd**2 - width**2, 0.0))
+    kept = sd / np.hypot(sd, width)
+    net = found["height"].to_numpy() - level[at]
+    return net / np.where(kept > 0, kept, 1.0)
 
 
 def _widest_smoothing(references: References) -> float:
@@ -248,7 +239,7 @@ def _search_smoothed(
     which: str,
     references: References,
     spectrum: np.ndarray,
-    counting: _Counting,
+    counting: Counting,
     settings: SearchSettings,
 ) -> tuple[pd.DataFrame, float | np.ndarray]:
     """Search a spectrum after smoothing by a Gaussian of this many bins (sd)."""
@@ -258,7 +249,7 @@ def _search_smoothed(
         # The sum of the kernel's squares is what is left of a variance.
         left = 1 / (2 * np.sqrt(np.pi) * width)
         floor, shot = floor * np.sqrt(left), shot * left
-    level, noise = _background(which, width, references, spectrum, floor, settings)
+    level, noise = background(which, width, references, spectrum, floor, settings)
     along = np.broadcast_to(noise, spectrum.shape)
     apexes = apex_positions(
         spectrum,
@@ -303,48 +294,6 @@ def _least_pixels(rate: float, references: References, peaks: pd.DataFrame) -> f
     likely = number[chance >= CHANCE]
     least = likely[-1] + 1 if likely.size else LEAST_PIXELS
     return min(float(least), references.n_pixels / 2)
-
-
-def _background(
-    which: str,
-    width: float,
-    references: References,
-    spectrum: np.ndarray,
-    floor: float,
-    settings: SearchSettings,
-) -> tuple[np.ndarray, float | np.ndarray]:
-    """Return level and noise, which a search for the best `loq` needs only once."""
-
-    def measure() -> tuple[np.ndarray, float | np.ndarray]:
-        level = background_level(spectrum, settings.z_threshold)
-        if not isinstance(settings.noise, str):
-            return level, _given_noise(references, spectrum, settings.noise)
-        noise = estimate_noise(
-            spectrum,
-            level,
-            references.frequency,
-            references.n_pixels,
-            settings.noise,
-            floor=floor,
-            z_threshold=settings.z_threshold,
-            z_steps=settings.z_steps,
-            min_points=settings.min_points,
-        )
-        return level, noise
-
-    if references.key is None:
-        return measure()
-    state = (settings.noise, settings.z_threshold, settings.z_steps)
-    state = (which, width, *state, settings.min_points)
-    key = ("background", references.key, joblib.hash(state))
-    found = cache.get(key, lambda: _Background(*measure()))
-    return found.level, found.noise
-
-
-def _given_noise(references: References, spectrum: np.ndarray, noise: Any) -> float:
-    if isinstance(noise, numbers.Real):
-        return float(noise)
-    return range_noise(spectrum, references.mz, *map(float, noise))
 
 
 def _add_peaks(

@@ -22,6 +22,7 @@ from imsminer.core.grid import known_coordinates
 from imsminer.core.spectra import Spectra
 from imsminer.spectra._grouping import pixel_groups
 from imsminer.spectra._noise import ESTIMATORS, check_noise
+from imsminer.spectra._peak_background import SearchSettings
 from imsminer.spectra._peak_columns import PeakColumns
 from imsminer.spectra._peak_filters import (
     checked_targets,
@@ -35,7 +36,7 @@ from imsminer.spectra._peak_references import (
     picking_axis,
     spectra_references,
 )
-from imsminer.spectra._search import SearchSettings, measure_groups, search
+from imsminer.spectra._search import measure_groups, search
 from imsminer.spectra._structure import with_structure
 
 __all__ = ["PeakPicker"]
@@ -97,8 +98,9 @@ tuple of two floats, default="zscore"
     smoothing : "matched" or float, default=None
         Smooth the reference of profiles by a Gaussian before maxima are looked for: of
         this standard deviation in bins, or of the usual width of peaks, which finds
-        weak ones best. Noise and `loq` are then those of the smoothed reference; peaks
-        are measured in the reference itself.
+        weak ones best. `loq` keeps its meaning: a maximum's height, with what smoothing
+        took from a peak of usual width given back, is `snr` times the noise of the
+        reference itself. It must reach `loq` times the smoothed noise as well.
     tolerance : float, default=10
         Largest distance to a target, and of a pixel's peak to the mean of its group, in
         ppm.
@@ -110,7 +112,7 @@ tuple of two floats, default="zscore"
     peaks_ : DataFrame
         One row per peak, sorted by m/z. `mz`: centroid. `left`, `right`: bounds.
         `height`: reference spectrum at the maximum. `snr`: height above the level, in
-        units of the noise. `fwhm`: full width at half maximum, in m/z. `frequency`:
+        units of the noise, `loq` at least. `fwhm`: full width at half maximum, in m/z. `frequency`:
         share of the pixels with signal in the peak's most frequent bin. `bin`: index
         of the maximum on the axis. `prominence`: height above the higher valley.
         `left_valley`, `right_valley`: lowest points between neighbours.

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.ndimage import gaussian_filter1d
 from scipy.signal import peak_prominences
 
 from imsminer import ImzMLReader, MassAxis, PeakPicker, Spectra
@@ -209,17 +210,27 @@ def test_matched_smoothing_finds_weak_peaks_and_measures_them_unsmoothed():
     X += 3.0 * np.exp(-0.5 * ((mz - weak[:, None]) / 0.02) ** 2).sum(0)
     spectra = Spectra.from_arrays((X + rng.normal(size=mz.size))[None], mz)
 
-    def scores(smoothing):
-        peaks = PeakPicker(loq=5, smoothing=smoothing).fit(spectra).peaks_
+    def scores(smoothing, loq=5):
+        peaks = PeakPicker(loq=loq, smoothing=smoothing).fit(spectra).peaks_
         near = np.abs(peaks["mz"].to_numpy()[:, None] - np.append(strong, weak))
         found = near.min(0) < 0.02
         return found[:20].sum(), found[20:].sum(), (near.min(1) > 0.02).sum(), peaks
 
+    plain, matched = scores(None, loq=2), scores("matched", loq=2)
+    assert plain[0] == matched[0] == 20
+    assert plain[2] >= 200
+    assert matched[1] >= 18
+    assert matched[2] <= 2
+    # The ratio of signal to noise is that of the spectrum itself.
+    snr = matched[3]["snr"]
+    assert (snr >= 2).all()
+    assert snr[snr < 50].median() == pytest.approx(3, abs=0.3)
+    # … and so `loq` asks of a smoothed spectrum what it asks of any.
     plain, matched = scores(None), scores("matched")
     assert plain[0] == matched[0] == 20
     assert plain[1] <= 5
-    assert matched[1] >= 18
-    assert matched[2] <= 2
+    assert matched[1] <= 1
+    assert matched[2] == 0
     high = matched[3][matched[3]["height"] > 100]
     # Smoothing would widen them by √2.
     np.testing.assert_allclose(high["fwhm"], 2.3548 * 0.02, rtol=0.1)
@@ -232,3 +243,29 @@ def test_matched_smoothing_finds_weak_peaks_and_measures_them_unsmoothed():
 def test_bad_smoothing(simple, smoothing):
     with pytest.raises(ValueError, match="smoothing"):
         PeakPicker(smoothing=smoothing).fit(simple)
+
+
+@pytest.mark.parametrize("width", [2.0, 4.0, 8.0])
+def test_smoothing_gives_back_the_height_it_takes(width):
+    """Noise that is independent from bin to bin, and peaks of 4 bins (sd)."""
+    rng = np.random.default_rng(1)
+    mz = 500 + 0.005 * np.arange(40_000)
+    places = np.linspace(510, 690, 37)
+    X = 30 * np.exp(-0.5 * ((mz - places[:, None]) / 0.02) ** 2).sum(0)
+    spectra = Spectra.from_arrays((X + rng.normal(size=mz.size))[None], mz)
+    peaks = PeakPicker(loq=12, smoothing=width).fit(spectra).peaks_
+    assert len(peaks) == 37
+    assert peaks["snr"].median() == pytest.approx(30, rel=0.04)
+
+
+def test_smoothing_does_not_believe_neighbours_that_vary_together():
+    """Noise as wide as the peaks is no smaller where it was smoothed."""
+    rng = np.random.default_rng(2)
+    mz = 500 + 0.005 * np.arange(400_000)
+    wide = gaussian_filter1d(rng.normal(size=mz.size), 4.0)
+    X = 60 * np.exp(-0.5 * ((mz - np.linspace(510, 690, 19)[:, None]) / 0.02) ** 2)
+    X = X.sum(0) + wide / wide.std()
+    picker = PeakPicker(loq=4, smoothing="matched", noise="mad")
+    peaks = picker.fit(Spectra.from_arrays(X[None], mz)).peaks_
+    # As many as such noise has maxima above 4 sd: one, not twenty.
+    assert 19 <= len(peaks) <= 24

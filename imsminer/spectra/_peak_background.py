@@ -1,0 +1,114 @@
+"""Level and noise of a reference spectrum, as the search for peaks needs them."""
+
+import numbers
+from dataclasses import dataclass
+from typing import Any
+
+import joblib
+import numpy as np
+
+from imsminer.core.cache import cache
+from imsminer.spectra._noise import background_level, estimate_noise, range_noise
+from imsminer.spectra._peak_references import References
+
+__all__ = ["Counting", "SearchSettings", "background", "counting_noise"]
+
+#: Above this share of filled bins, the spread of their values says what the noise is.
+FILLED = 0.95
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """Parameters of :class:`imsminer.PeakPicker` that the search needs."""
+
+    reference: str
+    noise: Any
+    z_threshold: float
+    z_steps: int | None
+    loq: float
+    min_points: int
+    rel_height: float | None
+    smoothing: Any = None
+
+
+@dataclass(frozen=True)
+class _Background:
+    """Level and noise, as the cache keeps them."""
+
+    level: np.ndarray
+    noise: float | np.ndarray
+
+
+@dataclass(frozen=True)
+class Counting:
+    """The noise of a mean of few values."""
+
+    floor: float
+    """Standard deviation in a bin without a peak."""
+    shot: float
+    """How its variance grows with height."""
+    rate: float
+    """Values that a bin without a peak gets from all pixels."""
+
+
+def counting_noise(references: References) -> Counting:
+    """Take values as events that fall into bins at random.
+
+    What one of them adds to the mean is known from the bins that got any, and how many
+    there are from the share of bins that got none. Where all pixels fill a bin that is
+    filled at all, nothing is left to chance.
+    """
+    filled = references.frequency > 0
+    if not filled.any():
+        return Counting(0.0, 0.0, 0.0)
+    frequency = references.frequency[filled]
+    event = max(float(np.median(references.mean[filled] / frequency)), 0.0)
+    event /= references.n_pixels
+    empty = 1.0 - float(np.median(frequency))
+    share = filled.mean()
+    rate = float(-np.log(1.0 - share)) if share < FILLED else 0.0
+    floor = event * np.sqrt(min(rate, 1.0) * empty)
+    sparse = empty > 0.5
+    return Counting(floor, event * empty if sparse else 0.0, rate if sparse else 0.0)
+
+
+def background(
+    which: str,
+    width: float,
+    references: References,
+    spectrum: np.ndarray,
+    floor: float,
+    settings: SearchSettings,
+) -> tuple[np.ndarray, float | np.ndarray]:
+    """Return level and noise, which a search for the best `loq` needs only once."""
+
+    def measure() -> tuple[np.ndarray, float | np.ndarray]:
+        level = background_level(spectrum, settings.z_threshold)
+        if not isinstance(settings.noise, str):
+            return level, _given_noise(references, spectrum, settings.noise)
+        noise = estimate_noise(
+            spectrum,
+            level,
+            references.frequency,
+            references.n_pixels,
+            settings.noise,
+            floor=floor,
+            z_threshold=settings.z_threshold,
+            z_steps=settings.z_steps,
+            min_points=settings.min_points,
+        )
+        return level, noise
+
+    if references.key is None:
+        return measure()
+    state = (settings.noise, settings.z_threshold, settings.z_steps)
+    state = (which, width, *state, settings.min_points)
+    key = ("background", references.key, joblib.hash(state))
+    found = cache.get(key, lambda: _Background(*measure()))
+    return found.level, found.noise
+
+
+def _given_noise(references: References, spectrum: np.ndarray, noise: Any) -> float:
+    if isinstance(noise, numbers.Real):
+        return float(noise)
+    return range_noise(spectrum, references.mz, *map(float, noise))
