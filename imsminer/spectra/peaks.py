@@ -112,7 +112,7 @@ tuple of two floats, default="zscore"
     peaks_ : DataFrame
         One row per peak, sorted by m/z. `mz`: centroid. `left`, `right`: bounds.
         `height`: reference spectrum at the maximum. `snr`: height above the level, in
-        units of the noise, `loq` at least. `fwhm`: full width at half maximum, in m/z. `frequency`:
+        units of the noise. `fwhm`: full width at half maximum, in m/z. `frequency`:
         share of the pixels with signal in the peak's most frequent bin. `bin`: index
         of the maximum on the axis. `prominence`: height above the higher valley.
         `left_valley`, `right_valley`: lowest points between neighbours.
