@@ -69,8 +69,8 @@ def compute(reader: Spectra, steps: dict[str, Any]) -> Results:
     return Results(reader, steps, features, peaks)
 
 
-def write_tables(results: Results, folder: Path) -> None:
-    """Write the tables and the provenance."""
+def write_tables(results: Results, folder: Path) -> dict[str, Any]:
+    """Write the tables and the provenance, which is returned."""
     results.peaks.to_csv(folder / "peaks.csv", index=False, float_format="%.8g")
     pixels = results.features.index.to_frame(index=False)
     segments = pixels.assign(segment=results.steps["segment"].labels_)
@@ -91,10 +91,11 @@ def write_tables(results: Results, folder: Path) -> None:
     )
     text = json.dumps(record, indent=2) + "\n"
     (folder / MARK).write_text(text, encoding="utf-8")
+    return record
 
 
-def write_pictures(results: Results, folder: Path) -> None:
-    """Draw the pictures."""
+def write_pictures(results: Results, folder: Path) -> dict[str, bytes]:
+    """Draw the pictures and return what their files hold."""
     features, peaks, steps = results.features, results.peaks, results.steps
     picker, segmenter, clusterer = steps["pick"], steps["segment"], steps["cluster"]
     size = {"pixel_size": common_pixel_size(results.reader.runs)}
@@ -120,3 +121,4 @@ def write_pictures(results: Results, folder: Path) -> None:
     }
     for name, axes in pictures.items():
         save(axes, folder / f"{name}.png")
+    return {name: (folder / f"{name}.png").read_bytes() for name in pictures}

@@ -63,6 +63,7 @@ def run(files: tuple[Path, ...], output: Path, **options: Any) -> None:
 
     \b
     Writes into the output folder:
+      report.html          all of it on one page, to be opened in a browser
       peaks.csv            m/z, height, S/N, FWHM, frequency, Moran's I, ion cluster
       features.parquet     pixels × peaks, with run, x, y, z
       segments.csv         the segment of each pixel
@@ -97,6 +98,7 @@ def run_pipeline(
 ) -> None:
     """Do what ``imsminer run`` does; see its help for the parameters."""
     from imsminer.cli.pipeline import build_steps, read_config
+    from imsminer.cli.report import write_report
     from imsminer.cli.results import compute, write_pictures, write_tables
     from imsminer.core.progress import show_progress
     from imsminer.io.imzml import ImzMLReader
@@ -125,8 +127,9 @@ def run_pipeline(
     reader = ImzMLReader(files if len(files) > 1 else files[0], on_error=on_error)
     with output_folder(output, overwrite=overwrite) as folder:
         results = compute(reader, steps)
-        write_tables(results, folder)
-        write_pictures(results, folder)
+        record = write_tables(results, folder)
+        pictures = write_pictures(results, folder)
+        write_report(results, pictures, record, folder / "report.html")
     if not quiet:
         seconds = time.perf_counter() - started
         click.echo(results.summary(seconds))

@@ -7,6 +7,7 @@ Axes and never shows or saves anything. Names are loaded on first use.
 from imsminer._lazy import lazy_names
 
 _HOME = {
+    "acquisition_order": "imsminer.plots.quality",
     "baseline": "imsminer.plots.spectra",
     "cluster_images": "imsminer.plots.clusters",
     "ion_image": "imsminer.plots.images",

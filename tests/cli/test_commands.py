@@ -23,7 +23,13 @@ PICTURES = {
     "segment_profiles.png",
     "segmentation.png",
 }
-TABLES = {"features.parquet", "peaks.csv", "provenance.json", "segments.csv"}
+TABLES = {
+    "features.parquet",
+    "peaks.csv",
+    "provenance.json",
+    "report.html",
+    "segments.csv",
+}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,151 @@
+"""What the report of ``imsminer run`` says, section by section."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from imsminer.cli.report.document import Document
+from imsminer.cli.report.quality import mass_errors, total_ion_current
+from imsminer.plots import acquisition_order
+
+__all__ = ["write_report"]
+
+CAPTIONS = {
+    "segmentation": "Segments on the tissue.",
+    "segment_profiles": "Mean peak intensities of each segment.",
+    "ion_images": "Ion images with the most spatial structure (Moran's I).",
+    "cluster_images": "Mean image of each group of similar ion images.",
+}
+PEAK_COLUMNS = ["mz", "height", "snr", "fwhm", "resolving_power", "frequency"]
+
+
+def write_report(
+    results: Any, pictures: dict[str, bytes], record: dict[str, Any], path: Path
+) -> None:
+    """Write the report of a run.
+
+    Two passes over the data more, for the quality page.
+
+    Parameters
+    ----------
+    results : Results
+        What was computed.
+    pictures : dict
+        The PNG files by name, as they stand beside the report.
+    record : dict
+        The provenance.
+    path : Path
+        The file to write.
+    """
+    page = Document(_title(results), _subtitle(results, record))
+    _overview(page, pictures)
+    _peaks(page, results)
+    _quality(page, results)
+    _parameters(page, record)
+    page.write(path)
+
+
+def _title(results: Any) -> str:
+    runs = results.reader.runs
+    names = [str(name) for name in runs.index]
+    if len(names) == 1:
+        return names[0]
+    return f"{len(names)} runs: {', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
+
+
+def _subtitle(results: Any, record: dict[str, Any]) -> str:
+    segments = np.unique(results.steps["segment"].labels_).size
+    clusters = results.peaks["cluster"].nunique()
+    day = record["created"].replace("T", " ").replace("+00:00", " UTC")
+    return (
+        f"{len(results.features):,} pixels, {len(results.peaks):,} peaks, "
+        f"{segments} segments, {clusters} groups of ions. imsminer "
+        f"{record['imsminer']}, {day}"
+    )
+
+
+def _overview(page: Document, pictures: dict[str, bytes]) -> None:
+    page.section("Overview")
+    for name, caption in CAPTIONS.items():
+        if name in pictures:
+            page.image(pictures[name], caption)
+
+
+def _peaks(page: Document, results: Any) -> None:
+    picker = results.steps["pick"]
+    page.section("Mean spectrum and peaks")
+    shown = [name for name in PEAK_COLUMNS if name in results.peaks]
+    page.spectrum(
+        picker.axis_.centers,
+        np.asarray(picker.reference_spectrum_),
+        results.peaks[[*shown, "moran", "cluster"]],
+        f"Mean spectrum of {len(results.features):,} pixels; triangles mark the "
+        "picked peaks.",
+    )
+    page.table(results.peaks, "Picked peaks", file="peaks.csv")
+
+
+def _quality(page: Document, results: Any) -> None:
+    page.section("Quality")
+    reader = results.reader
+    current = total_ion_current(reader, results.steps)
+    runs = reader.pixels["run"].to_numpy()
+    error, used = mass_errors(reader, results.steps)
+    positive = current[current > 0]
+    facts = {
+        "pixels": len(reader),
+        "pixels that could not be read": len(getattr(reader, "skipped", ())),
+        "pixels without signal": int((current <= 0).sum()),
+        "total ion current, median": float(np.median(current)),
+        "its coefficient of variation": float(positive.std() / positive.mean())
+        if positive.size
+        else np.nan,
+        "peaks that mass errors are taken from": used,
+        "mass error against the mean spectrum, median absolute (ppm)": float(
+            np.nanmedian(np.abs(error))
+        )
+        if np.isfinite(error).any()
+        else np.nan,
+    }
+    page.facts(facts)
+    page.picture(
+        acquisition_order(current, runs, label="total ion current"),
+        "Total ion current of each spectrum in the order of acquisition. A trend is "
+        "a change of sensitivity; steps are interruptions.",
+    )
+    if used:
+        page.picture(
+            acquisition_order(error, runs, label="mass error (ppm)", zero=True),
+            f"Median deviation of {used} frequent peaks of each pixel from their m/z "
+            "in the mean spectrum. A trend is a drift of the mass scale, which "
+            "alignment corrects.",
+        )
+    by_run = pd.DataFrame({"run": runs, "tic": current, "error": error})
+    if by_run["run"].nunique() > 1:
+        table = by_run.groupby("run", sort=False).agg(
+            pixels=("tic", "size"),
+            median_tic=("tic", "median"),
+            median_ppm=("error", "median"),
+        )
+        page.table(table.reset_index(), "Runs")
+
+
+def _parameters(page: Document, record: dict[str, Any]) -> None:
+    page.section("Parameters and provenance")
+    for entry in record["inputs"]:
+        page.text_block(entry["run"], kind="h3")
+        page.facts({name: value for name, value in entry.items() if name != "run"})
+    for step in record["steps"]:
+        page.text_block(step["step"], kind="h3")
+        page.facts(step["parameters"])
+    page.text_block("Software", kind="h3")
+    page.facts(
+        {
+            "imsminer": record["imsminer"],
+            "python": record["python"],
+            **record["packages"],
+            "spectra": record["spectra_fingerprint"],
+        }
+    )
