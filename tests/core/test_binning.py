@@ -45,7 +45,8 @@ def ragged(n_spectra=6, n_points=900, grid=None, dtype=np.float32, seed=1):
 
 
 def accumulate(kernel, *arguments):
-    n_bins = arguments[-1].size - 1
+    linear = kernel is binning_spread_numba.linear_accumulate_points
+    n_bins = arguments[-1].size - (0 if linear else 1)
     out = (
         np.zeros(n_bins),
         np.zeros(n_bins),
@@ -206,6 +207,118 @@ def test_false_maxima_are_what_plain_binning_makes():
     assert find_peaks(total, height=1e-3 * total.max())[0].size > 10
 
 
+def linear_parts(mz, centers):
+    """Return both bins of each sample and the share of the upper one, by np.interp."""
+    place = np.interp(mz, centers, np.arange(centers.size))
+    lower = np.minimum(place.astype(np.int64), max(centers.size - 2, 0))
+    return lower, np.minimum(lower + 1, centers.size - 1), place - lower
+
+
+LINEAR = {
+    "grid": CELLS,
+    "irregular": AXES["irregular"][0],
+    "even": AXES["even"][0],
+    "two bins": np.array([150.0, 180.0, 230.0]),
+    "one bin": np.array([100.0, 101.0]),
+}
+
+
+@pytest.fixture(params=LINEAR)
+def linear_axis(request):
+    edges = LINEAR[request.param]
+    return build_guide(edges), edges, 0.5 * (edges[1:] + edges[:-1])
+
+
+def test_linear_shares_are_those_of_interpolation(linear_axis):
+    _, edges, centers = linear_axis
+    mz, intensity, indptr = ragged(n_points=3000, dtype=np.float64)
+    total = np.zeros(centers.size)
+    dropped = binning_spread_numba.linear_sum_points(mz, intensity, *linear_axis, total)
+    inside = (mz >= edges[0]) & (mz < edges[-1])
+    assert dropped == np.count_nonzero(~inside)
+    dense = np.zeros((indptr.size - 1, centers.size))
+    owner = np.repeat(np.arange(indptr.size - 1), np.diff(indptr))
+    lower, upper, share = linear_parts(mz, centers)
+    np.add.at(dense, (owner, lower), intensity * (1 - share) * inside)
+    np.add.at(dense, (owner, upper), intensity * share * inside)
+    np.testing.assert_allclose(total, dense.sum(0), rtol=1e-9, atol=1e-9)
+    found = accumulate(
+        binning_spread_numba.linear_accumulate_points,
+        *(mz, intensity, indptr, *linear_axis),
+    )
+    for ours, theirs in zip(found[:-1], dense_statistics(dense), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
+    assert found[-1] == dropped
+
+
+@pytest.mark.parametrize("name", ["grid", "irregular"])
+def test_linear_shares_keep_ion_current_and_centroid(name):
+    edges = LINEAR[name]
+    centers, step = 0.5 * (edges[1:] + edges[:-1]), np.diff(edges)
+    for m in np.random.default_rng(7).uniform(centers[0], centers[-1], 200):
+        total = np.zeros(centers.size)
+        sample = np.array([m]), np.array([3.7])
+        axis = build_guide(edges), edges, centers
+        binning_spread_numba.linear_sum_points(*sample, *axis, total)
+        assert total.sum() == pytest.approx(3.7, rel=1e-14)
+        (used,) = np.nonzero(total)
+        assert used[-1] - used[0] == used.size - 1 <= 1
+        away = (total[used] * (centers[used] - m)).sum() / 3.7
+        assert abs(away) < 1e-9 * step[used].min()
+
+
+def test_samples_at_centres_stay_there_to_the_bit():
+    centers = 0.5 * (CELLS[1:] + CELLS[:-1])
+    mz, intensity, indptr = ragged(grid=centers)
+    axis = build_guide(CELLS), CELLS
+    whole = accumulate(binning_numba.accumulate_points, mz, intensity, indptr, *axis)
+    arguments = mz, intensity, indptr, *axis, centers
+    shared = accumulate(binning_spread_numba.linear_accumulate_points, *arguments)
+    for ours, theirs in zip(shared, whole, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("shift", [-0.5, -0.31, 0.0, 0.12, 0.49, 2.7])
+@pytest.mark.parametrize("stretch", [0.0, 0.05])
+def test_linear_shares_make_no_false_maxima(shift, stretch):
+    # Samples of a grid that is moved, and that is wider than the bins it comes into.
+    index = np.arange(GRID.size)
+    moved = np.interp(index * (1 - stretch) + shift, index, GRID)[5:-5]
+    place = np.arange(120.0, 280, 2.5)
+    profile = np.exp(-0.5 * ((moved[:, None] - place) / (2.2 * 0.06)) ** 2).sum(1)
+    centers = 0.5 * (CELLS[1:] + CELLS[:-1])
+    total = np.zeros(centers.size)
+    axis = build_guide(CELLS), CELLS, centers
+    binning_spread_numba.linear_sum_points(moved, profile, *axis, total)
+    maxima, _ = find_peaks(total, height=1e-3 * total.max())
+    assert maxima.size == place.size
+    # Each sample whole into the cell that it lies in makes combs of a stretched grid.
+    control = np.zeros(centers.size)
+    ends = np.array([0, moved.size])
+    binning_numba.sum_points(moved, profile, ends, *axis[:2], control)
+    combs, _ = find_peaks(control, height=1e-3 * total.max())
+    assert (combs.size > place.size) == (stretch > 0)
+
+
+@pytest.mark.parametrize("xp", [np, array_api_strict], ids=["numpy", "strict"])
+def test_reference_of_linear_shares_agrees(xp, linear_axis):
+    mz, intensity, indptr = ragged(n_points=2000)
+    guide, edges, centers = linear_axis
+    mz[3] = centers[0]
+    ours = accumulate(
+        binning_spread_numba.linear_accumulate_points,
+        *(mz, intensity, indptr, guide, edges, centers),
+    )
+    given = [xp.asarray(array) for array in (mz, intensity, indptr, edges, centers)]
+    theirs = binning_spread_xp.linear_accumulate_points(*given)
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, np.asarray(b), rtol=1e-8, atol=1e-8)
+    del given[2]
+    total, dropped = binning_spread_xp.linear_sum_points(*given)
+    np.testing.assert_allclose(ours[0], np.asarray(total), rtol=1e-8, atol=1e-8)
+    assert dropped == ours[-1]
+
+
 @pytest.mark.parametrize("xp", [np, array_api_strict], ids=["numpy", "strict"])
 @pytest.mark.parametrize("name", ["even", "ppm", "irregular"])
 def test_reference_agrees(xp, name):
@@ -271,3 +384,7 @@ def test_nan_is_seen():
     arguments = mz, intensity, indptr, build_guide(edges), edges
     total = accumulate(binning_numba.accumulate_points, *arguments)[0]
     assert np.isnan(total).sum() == 1
+    centers = 0.5 * (edges[1:] + edges[:-1])
+    kernel = binning_spread_numba.linear_accumulate_points
+    total = accumulate(kernel, *arguments, centers)[0]
+    assert np.isnan(total).sum() == 2
