@@ -55,6 +55,11 @@ class PassCache:
             self._results.clear()
             self._bytes = 0
 
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the results' arrays together."""
+        return self._bytes
+
     def __contains__(self, key: Hashable) -> bool:
         return key in self._results
 

@@ -4,6 +4,7 @@ import importlib
 import os
 import shutil
 import tempfile
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,25 +88,58 @@ def write_spectra(spectra: Any, folder: Path) -> PersistedSource:
     return PersistedSource(folder)
 
 
+class _GrowingArray:
+    """An .npy file that is written from its start to its end, part by part.
+
+    Its header has room for a longer first dimension and is set right at the end.
+    """
+
+    def __init__(self, path: Path, dtype: Any, tail: tuple[int, ...] = ()) -> None:
+        self._file = path.open("wb")
+        self._dtype, self._tail, self._length = np.dtype(dtype), tail, 0
+        self._write_header()
+        self._start = self._file.tell()
+
+    def append(self, part: np.ndarray) -> None:
+        """Write `part` behind what is there."""
+        np.ascontiguousarray(part, self._dtype).tofile(self._file)
+        self._length += part.shape[0]
+
+    def close(self) -> None:
+        """Say how long the array has become."""
+        with self._file:
+            self._file.seek(0)
+            self._write_header()
+            assert self._file.tell() == self._start
+
+    def _write_header(self) -> None:
+        shape = (self._length, *self._tail)
+        header = {"descr": self._dtype.str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+
 def _write(spectra: Any, folder: Path) -> None:
     shared = spectra.mz
     runs, bounds, profile = _kept_runs(spectra)
     lengths = [np.zeros(1, np.int64)]
-    shape: tuple[int, ...]
-    with_mobility = bool(runs["mobility"].notna().any())
-    mz_parts, intensity_parts = folder / "mz.raw", folder / "intensity.raw"
+    with_mobility = shared is None and bool(runs["mobility"].notna().any())
     # The widest type of any run: a narrower one would round what it holds.
     firsts = [to_numpy(spectra[int(start)].intensity) for start in bounds[:-1]]
     dtype = np.result_type(np.float32, *firsts)
-    mobility_parts = folder / "mobility.raw"
-    with (
-        mz_parts.open("wb") as mz_file,
-        intensity_parts.open("wb") as intensity_file,
-        mobility_parts.open("wb") as mobility_file,
-    ):
+    tail = () if shared is None else (shared.size,)
+    with ExitStack() as files:
+
+        def grow(name: str, *kind: Any) -> _GrowingArray:
+            return files.enter_context(closing(_GrowingArray(folder / name, *kind)))
+
+        intensities = grow("intensity.npy", dtype, tail)
+        if shared is None:
+            all_mz = grow("mz.npy", np.float64)
+        if with_mobility:
+            mobilities = grow("mobility.npy", np.float64)
         for chunk in spectra.iter_chunks():
-            intensity = np.ascontiguousarray(to_numpy(chunk.intensity), dtype)
-            intensity.tofile(intensity_file)
+            values = to_numpy(chunk.intensity)
+            intensities.append(values if tail else values.reshape(-1))
             if shared is not None:
                 continue
             if chunk.indptr is None:
@@ -113,31 +147,19 @@ def _write(spectra: Any, folder: Path) -> None:
                 sizes = np.full(chunk.n_spectra, chunk.mz.size)
             else:
                 mz, sizes = to_numpy(chunk.mz), np.diff(to_numpy(chunk.indptr))
-            np.ascontiguousarray(mz).tofile(mz_file)
+            all_mz.append(mz)
             lengths.append(sizes)
             if with_mobility:
                 # Runs without mobilities leave a gap, which is never read.
                 mobility = np.full(mz.size, np.nan)
                 if chunk.mobility is not None:
                     mobility = to_numpy(chunk.mobility)
-                np.ascontiguousarray(mobility, np.float64).tofile(mobility_file)
-    if shared is None and with_mobility:
-        shape = (mobility_parts.stat().st_size // 8,)
-        _raw_to_npy(
-            mobility_parts, folder / "mobility.npy", np.dtype(np.float64), shape
-        )
-    else:
-        mobility_parts.unlink()
+                mobilities.append(mobility)
+    indptr = np.zeros(0, np.int64)
     if shared is None:
         indptr = np.cumsum(np.concatenate(lengths))
-        shape = (int(indptr[-1]),)
-        _raw_to_npy(mz_parts, folder / "mz.npy", np.dtype(np.float64), shape)
     else:
-        indptr = np.zeros(0, np.int64)
-        shape = (len(spectra), shared.size)
         np.save(folder / "mz.npy", shared)
-        mz_parts.unlink()
-    _raw_to_npy(intensity_parts, folder / "intensity.npy", dtype, shape)
     runs.to_parquet(folder / "runs.parquet")
     np.savez(
         folder / "facts.npz",
@@ -163,14 +185,3 @@ def _kept_runs(spectra: Any) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     which = spectra.runs.index.get_indexer(order)
     runs = spectra.runs.iloc[which].assign(n_pixels=np.diff(bounds))
     return runs.astype({"path": "str"}), bounds, spectra.run_profile[which]
-
-
-def _raw_to_npy(
-    raw: Path, target: Path, dtype: np.dtype, shape: tuple[int, ...]
-) -> None:
-    """Put the .npy header before raw bytes, in one sequential copy."""
-    with target.open("wb") as out, raw.open("rb") as source:
-        header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(out, header)
-        shutil.copyfileobj(source, out, 4 * 2**20)
-    raw.unlink()

@@ -1,16 +1,17 @@
 """What alignment learns of the runs of a study, and the tables that say so."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import joblib
 import numpy as np
 import pandas as pd
 
+from imsminer.core.chunk import SpectrumChunk
 from imsminer.core.engine import map_rows
 from imsminer.core.spectra import Spectra
-from imsminer.spectra._aligning import MatchChunk, rows_as_chunk
+from imsminer.spectra._aligning import MatchChunk, match_all, rows_as_chunk
 from imsminer.spectra._frames import map_blocks
 from imsminer.spectra._massmodel import (
     HARM,
@@ -24,22 +25,103 @@ from imsminer.spectra._massmodel import (
     weighted_median,
 )
 
-__all__ = ["judge", "learn", "learned", "match_values", "pixel_table", "run_table"]
+__all__ = [
+    "describe_matches",
+    "describe_values",
+    "judge",
+    "learn",
+    "learned",
+    "match_values",
+    "pixel_table",
+    "run_table",
+    "sample_pixels",
+]
+
+#: Runs are learned from about this many pixels together, and this many each at least.
+SAMPLE, LEAST_SAMPLE = 8_192, 1_024
+#: What is reported of each pixel, besides the bends.
+FACTS = ("shift", "stretch", "bend", "before", "after", "matches", "accepted")
+
+
+def sample_pixels(values: Any, run_of_row: np.ndarray) -> np.ndarray | None:
+    """Return pixels of each run to learn from, evenly spread over it; `None`: all.
+
+    Matches take hundreds of bytes per pixel. Rows are counted as in the source, so that
+    the order of a selection does not matter.
+    """
+    names = list(dict.fromkeys(run_of_row))
+    most = max(SAMPLE // len(names), LEAST_SAMPLE)
+    if run_of_row.size <= most * len(names):
+        return None
+    number = values.rows if isinstance(values, Spectra) else np.arange(run_of_row.size)
+    chosen = []
+    for name in names:
+        own = np.flatnonzero(run_of_row == name)
+        own = own[np.argsort(number[own], kind="stable")]
+        if own.size > most:
+            own = own[np.linspace(0, own.size - 1, most).astype(np.int64)]
+        chosen.append(own)
+    return np.concatenate(chosen)
 
 
 def match_values(values: Any, model: MassModel, n_jobs: int | None) -> Matches:
     """Match all spectra, or rows of an array: one pass."""
-    reader = MatchChunk(model)
-    if isinstance(values, Spectra):
-        key = ("align", joblib.hash(model))
-        table = map_rows(values, reader, key, n_jobs=n_jobs, label="Matching")
-    else:
-        parts = map_blocks(lambda block: reader(rows_as_chunk(block)), values, n_jobs)
-        table = np.concatenate(parts)
+    table = _each_pixel(
+        values, MatchChunk(model), ("align", joblib.hash(model)), n_jobs
+    )
     k = model.reference.size
     table = table.astype(np.float64)
     lines = None if model.grid is None else table[:, 2 * k :].reshape(-1, 3, 2)
     return Matches(table[:, :k], table[:, k : 2 * k], lines)
+
+
+def describe_values(values: Any, model: MassModel, n_jobs: int | None) -> np.ndarray:
+    """Return the facts of all spectra, or rows of an array, (n, 7): one pass."""
+    key = ("align report", joblib.hash(model))
+    return _each_pixel(values, DescribePixels(model), key, n_jobs)
+
+
+def _each_pixel(values: Any, reader: Any, key: tuple, n_jobs: int | None) -> np.ndarray:
+    if isinstance(values, Spectra):
+        return map_rows(values, reader, key, n_jobs=n_jobs, label="Matching")
+    parts = map_blocks(lambda block: reader(rows_as_chunk(block)), values, n_jobs)
+    return np.concatenate(parts)
+
+
+@dataclass(frozen=True)
+class DescribePixels:
+    """The facts of each spectrum, for a pass over chunks."""
+
+    model: MassModel
+
+    def __call__(self, chunk: SpectrumChunk) -> np.ndarray:
+        run = self.model.run_number(chunk.run)
+        return _describe(self.model, match_all(chunk, self.model), run)
+
+
+def describe_matches(
+    model: MassModel, found: Matches, run_of_row: np.ndarray
+) -> np.ndarray:
+    """Return the facts of pixels whose matches are known, (n, 7)."""
+    facts = np.empty((run_of_row.size, len(FACTS)))
+    for name in dict.fromkeys(run_of_row):
+        rows = run_of_row == name
+        facts[rows] = _describe(model, take(found, rows), model.run_number(str(name)))
+    return facts
+
+
+def _describe(model: MassModel, found: Matches, run: int) -> np.ndarray:
+    precision = model.precision[run]
+    theta, good, matches = model.fit_lines(found, model.prior[run], precision)
+    halves = model.half_prior[:, run, None]
+    raw, corrected = heldout_errors(model, found, halves, precision[None])
+    if not model.applied[run]:
+        theta, good, corrected = np.zeros_like(theta), np.zeros_like(good), raw
+    weights = relative_weights(found.heights)
+    bend = np.abs(theta[:, 2:]).max(axis=1, initial=0.0)
+    before = weighted_median(np.abs(raw), weights)
+    after = weighted_median(np.abs(corrected), weights)
+    return np.column_stack([theta[:, :2], bend, before, after, matches, good])
 
 
 def take(found: Matches, rows: np.ndarray) -> Matches:
@@ -126,33 +208,19 @@ def run_table(fits: Mapping[str, RunFit | None], ppm: bool) -> pd.DataFrame:
 
 
 def pixel_table(
-    model: MassModel | None,
-    found: Matches | None,
-    run_of_row: np.ndarray,
-    ppm: bool,
+    facts: np.ndarray | None, run_of_row: np.ndarray, ppm: bool, *, bent: bool = False
 ) -> pd.DataFrame:
     """Return one row per pixel: its line, and errors before and after."""
-    unit, n = "ppm" if ppm else "points", run_of_row.size
-    p = 2 if model is None else model.knots.size
-    theta, before, after = np.zeros((n, p)), np.full(n, np.nan), np.full(n, np.nan)
-    accepted, matches = np.zeros(n, bool), np.zeros(n, np.int64)
-    if model is not None and found is not None:
-        numbers = {run: model.run_number(str(run)) for run in dict.fromkeys(run_of_row)}
-        number = np.array([numbers[run] for run in run_of_row])
-        lines = (model.prior[number], model.precision[number])
-        theta, good, matches = model.fit_lines(found, *lines)
-        applied = model.applied[number]
-        accepted = good & applied
-        theta = np.where(applied[:, None], theta, 0.0)
-        halves = model.half_prior[:, number]
-        raw, corrected = heldout_errors(model, found, halves, lines[1])
-        corrected = np.where(applied[:, None], corrected, raw)
-        weights = relative_weights(found.heights)
-        before = weighted_median(np.abs(raw), weights)
-        after = weighted_median(np.abs(corrected), weights)
-    table: dict[str, Any] = {"run": run_of_row, "matches": matches}
-    table |= {f"shift_{unit}": theta[:, 0], f"stretch_{unit}": theta[:, 1]}
-    if p > 2:
-        table[f"bend_{unit}"] = np.abs(theta[:, 2:]).max(axis=1)
-    table |= {f"before_{unit}": before, f"after_{unit}": after, "accepted": accepted}
-    return pd.DataFrame(table)
+    if facts is None:
+        facts = np.zeros((run_of_row.size, len(FACTS)))
+        facts[:, 3:5] = np.nan
+    unit = "ppm" if ppm else "points"
+    column = dict(zip(FACTS, facts.T, strict=True))
+    table: dict[str, Any] = {"run": run_of_row}
+    table["matches"] = column.pop("matches").astype(np.int64)
+    accepted = column.pop("accepted").astype(bool)
+    if not bent:
+        column.pop("bend")
+    # Copies: a view would keep the whole of the facts.
+    table |= {f"{name}_{unit}": values.copy() for name, values in column.items()}
+    return pd.DataFrame({**table, "accepted": accepted})

@@ -32,7 +32,8 @@ RIVAL = 0.3
 def spectra_references(X: Spectra, ppm: float, n_jobs: int | None) -> np.ndarray:
     """Return reference peaks of the mean of some Spectra: one pass."""
     axis = None if X.mz is not None else MassAxis.estimate(X)
-    statistics = axis_statistics(X, axis, full=False, n_jobs=n_jobs)
+    # With the maxima, so that picking finds the pass in the cache where nothing moves.
+    statistics = axis_statistics(X, axis, n_jobs=n_jobs)
     mz, mean = statistics.mz, statistics.mean
     found = reference_peaks(mz, mean, 1e-6 * ppm * mz)
     return found[found > 0]

@@ -21,12 +21,15 @@ from imsminer._sklearn_compat import Interval, StrOptions
 from imsminer.core.estimator import SpectraTransformer
 from imsminer.core.spectra import Spectra
 from imsminer.spectra._align_learning import (
+    describe_matches,
+    describe_values,
     judge,
     learn,
     learned,
     match_values,
     pixel_table,
     run_table,
+    sample_pixels,
 )
 from imsminer.spectra._aligning import AlignSpectra, rows_as_chunk, runs_of
 from imsminer.spectra._frames import (
@@ -60,8 +63,8 @@ class MassAligner(SameColumns, SpectraTransformer):
     taken out of the spectrum: ragged spectra get new m/z and keep their intensities;
     on a shared axis they are resampled, each with its sum of intensities kept.
 
-    `fit` makes two passes (one when `reference` is given), `transform` none (the step
-    is queued).
+    `fit` makes two passes (one when `reference` is given), and of more than 8,192
+    pixels a third one over that many; `transform` makes none (the step is queued).
 
     Parameters
     ----------
@@ -130,6 +133,9 @@ class MassAligner(SameColumns, SpectraTransformer):
     prior and data meet as in ridge regression. Pixels with too few matches, with
     matches that scatter as if by chance, or beyond `max_shift` get the line of their
     run.
+
+    Of a large dataset the runs are learned from 8,192 pixels spread evenly over them;
+    `report_` describes all.
 
     Rows of a run that `fit` did not see (in cross-validation by run) get the prior of
     all runs pooled. A pixel's line depends on its own spectrum and on what `fit`
@@ -233,7 +239,7 @@ class MassAligner(SameColumns, SpectraTransformer):
             self._warn_few(reference.size)
             self._kernel = None
             self.reference_ = self._in_namespace(np.empty(0))
-            self.report_ = pixel_table(None, None, run_of_row, ppm)
+            self.report_ = pixel_table(None, run_of_row, ppm)
             self.runs_ = run_table(dict.fromkeys(run_of_row), ppm)
             return self
         tolerance = float(self.tolerance)
@@ -250,19 +256,28 @@ class MassAligner(SameColumns, SpectraTransformer):
             bent=self.model == "piecewise",
             grid=grid,
         )
-        found = match_values(values, model, self.n_jobs)
+        sample, run_of_match = sample_pixels(values, run_of_row), run_of_row
+        sampled = values
+        if sample is not None:
+            sampled, run_of_match = values[sample], run_of_row[sample]
+        found = match_values(sampled, model, self.n_jobs)
         if self.reference is None and grid is None:
             bias, _ = common_errors(found.errors, relative_weights(found.heights))
             found = found._replace(errors=found.errors - bias)
             model = model.moved(bias)
-        fits, pooled = learn(model, found, run_of_row)
+        fits, pooled = learn(model, found, run_of_match)
         applied, messages = judge(fits, pooled, model, guard=bool(self.guard))
         for message in messages:
             warnings.warn(f"MassAligner: {message}", UserWarning, stacklevel=2)
         model = learned(model, fits, pooled, applied)
         self._kernel = AlignSpectra(model)
         self.reference_ = self._in_namespace(model.reference)
-        self.report_ = pixel_table(model, found, run_of_row, ppm)
+        if sample is None:
+            facts = describe_matches(model, found, run_of_row)
+        else:
+            facts = describe_values(values, model, self.n_jobs)
+        bent = self.model == "piecewise"
+        self.report_ = pixel_table(facts, run_of_row, ppm, bent=bent)
         self.runs_ = run_table(fits, ppm)
         self.runs_["aligned"] = applied[:-1]
         self.runs_["n_accepted"] = [
@@ -323,11 +338,11 @@ class MassAligner(SameColumns, SpectraTransformer):
             values = check_values(self, X, reset=False)
         run_of_row, ppm = runs_of(values), isinstance(values, Spectra)
         if self._kernel is None:
-            return pixel_table(None, None, run_of_row, ppm)
+            return pixel_table(None, run_of_row, ppm)
         self._require_unit(ppm=ppm)
         model = self._kernel.model
-        found = match_values(values, model, self.n_jobs)
-        return pixel_table(model, found, run_of_row, ppm)
+        facts = describe_values(values, model, self.n_jobs)
+        return pixel_table(facts, run_of_row, ppm, bent=model.knots.size > 2)
 
     # Learning ------------------------------------------------------------------------
 

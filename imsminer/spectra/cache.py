@@ -180,13 +180,12 @@ class SpectraCache(SameColumns, SpectraTransformer):
         """Refuse to fill the disk."""
         folder = self._results()
         folder.mkdir(parents=True, exist_ok=True)
-        # While the parts of a result are put together, one of them exists twice.
-        needed = 2 * int(spectra.source.row_bytes[spectra.rows].sum())
+        needed = int(spectra.source.row_bytes[spectra.rows].sum())
         free = shutil.disk_usage(folder).free
         if needed > free:
             message = (
-                f"SpectraCache: the result may take {needed / 1e9:.1f} GB while it is "
-                f"written, but the disk of {folder} has {free / 1e9:.1f} GB free. "
+                f"SpectraCache: the result takes about {needed / 1e9:.1f} GB, but the "
+                f"disk of {folder} has {free / 1e9:.1f} GB free. "
                 "Choose another folder=, clear() the cache, or leave the step out."
             )
             raise OSError(message)
