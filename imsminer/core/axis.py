@@ -1,23 +1,24 @@
 """m/z axes: the bins in which spectra are added up, and how wide they are."""
 
 import hashlib
-import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imsminer.core import _grid
-from imsminer.core._bins import LAWS, number, positive, power_bins, regression_bins
+from imsminer.core._axis_estimate import estimate_bins, native_bins
+from imsminer.core._bins import (
+    LAWS,
+    bins_around,
+    lay_bins,
+    number,
+    positive,
+    rule_text,
+)
 
 if TYPE_CHECKING:
     from imsminer.core.spectra import Spectra
 
 __all__ = ["MassAxis", "estimate_grid"]
-
-#: Room at both ends for steps that move m/z, such as alignment.
-MOVED = 1e-4
-MAX_BINS = 50_000_000
 
 
 class MassAxis:
@@ -217,23 +218,7 @@ class MassAxis:
         ValueError
             When the values are not finite, not increasing or fewer than 2.
         """
-        centers = np.array(mz, dtype=np.float64)
-        if centers.ndim != 1 or centers.size < 2:
-            message = (
-                "MassAxis.from_values: mz must be one-dimensional with at least 2 "
-                f"values; got shape {centers.shape}."
-            )
-            raise ValueError(message)
-        if not (np.isfinite(centers).all() and (np.diff(centers) > 0).all()):
-            message = (
-                "MassAxis.from_values: mz must be finite and strictly increasing. Use "
-                "np.unique to sort the values and drop repeats."
-            )
-            raise ValueError(message)
-        middle = 0.5 * (centers[1:] + centers[:-1])
-        first, last = 2 * centers[0] - middle[0], 2 * centers[-1] - middle[-1]
-        edges = np.concatenate([[first], middle, [last]])
-        return cls("from_values", {}, edges, centers)
+        return cls("from_values", {}, *bins_around(mz))
 
     @classmethod
     def estimate(cls, spectra: "Spectra") -> "MassAxis":
@@ -267,28 +252,7 @@ class MassAxis:
         ValueError
             When the source holds no point.
         """
-        if spectra.mz is not None:
-            if spectra.mz.size == 1:
-                return _around(float(spectra.mz[0]))
-            return cls.from_values(spectra.mz)
-        low, high = _range(spectra)
-        if not (math.isfinite(low) and math.isfinite(high)):
-            message = (
-                "MassAxis.estimate: the spectra hold no point, so there is no m/z "
-                "range to make an axis for."
-            )
-            raise ValueError(message)
-        if low == high:
-            return _around(low)
-        grid = estimate_grid(spectra)
-        if grid is not None:
-            return grid
-        sample = _grid.sample_points(spectra)
-        if spectra.run_profile.any():
-            width, power = _grid.fit_spacing([mz for mz, _ in sample])
-        else:
-            width, power = _grid.fit_scatter(sample)
-        return cls("power", {"width": width, "power": power}).resolve(low, high)
+        return cls(*estimate_bins(spectra))
 
     # Bins ------------------------------------------------------------------------
 
@@ -313,26 +277,8 @@ class MassAxis:
         """
         if self._edges is not None:
             return self
-        low = positive("resolve", "low", low)
-        high = positive("resolve", "high", high)
-        if high < low:
-            message = f"MassAxis.resolve: low must not exceed high; got {low}, {high}."
-            raise ValueError(message)
-        index, inverse = self._transforms(low, high)
-        # Centres have whole numbers, edges lie between them. One more bin at each end
-        # keeps the ends of the range away from the outermost edges.
-        first, last = math.floor(index(low) + 0.5) - 1, math.ceil(index(high) - 0.5) + 1
-        n_bins = last - first + 1
-        if n_bins > MAX_BINS:
-            message = (
-                f"{self!r} makes {n_bins:,} bins between m/z {low:g} and {high:g}; at "
-                f"most {MAX_BINS:,} are allowed. Use wider bins."
-            )
-            raise ValueError(message)
-        whole = np.arange(first, last + 1, dtype=np.float64)
-        centers = inverse(whole)
-        edges = inverse(np.append(whole - 0.5, last + 0.5))
-        return type(self)(self._rule, self._parameters, edges, centers)
+        bins = lay_bins(self._rule, self._parameters, low, high)
+        return type(self)(self._rule, self._parameters, *bins)
 
     @property
     def is_resolved(self) -> bool:
@@ -383,8 +329,7 @@ class MassAxis:
         return hash(self.fingerprint)
 
     def __repr__(self) -> str:
-        values = ", ".join(f"{k}={v!r}" for k, v in self._parameters.items())
-        text = f"MassAxis.{self._rule}({values})"
+        text = rule_text(self._rule, self._parameters)
         if self._edges is None:
             return text
         low, high = self._edges[0], self._edges[-1]
@@ -412,23 +357,6 @@ class MassAxis:
             raise AttributeError(message)
         return array
 
-    def _transforms(self, low: float, high: float) -> tuple[Callable, Callable]:
-        """Return m/z → bin number (the integral of 1/width) and its inverse."""
-        p = self._parameters
-        if self._rule == "regression":
-            return regression_bins(
-                p["intercept"], p["slope"], p["bins_per_fwhm"], low, high
-            )
-        if self._rule == "even":
-            return power_bins(p["step"], 0.0)
-        if self._rule == "ppm":
-            return power_bins(p["width"] * 1e-6, 1.0)
-        if self._rule == "power":
-            return power_bins(p["width"], p["power"])
-        power = LAWS[p["law"]]
-        width = p["at_mz"] / (p["r"] * p["bins_per_fwhm"])
-        return power_bins(width / p["at_mz"] ** power, power)
-
 
 def estimate_grid(spectra: "Spectra") -> MassAxis | None:
     """Recover the m/z grid of the instrument from profile spectra.
@@ -446,50 +374,9 @@ def estimate_grid(spectra: "Spectra") -> MassAxis | None:
         the number of the point, of m, √m (time of flight), 1/√m (Orbitrap), 1/m
         (FT-ICR) or log m. Spectra that all have the same m/z give these. A queued step
         that moves all spectra alike (`ChunkKernel.transform_axis`) moves the grid, so
-        that samples stay in the middle of their bins. `None` for centroids, and when
-        the points of different pixels lie on no common grid to a fifth of its step.
+        that samples stay in the middle of their bins. `None` for centroids and without
+        any point, and when the points of different pixels lie on no common grid to a
+        fifth of its step.
     """
-    if spectra.mz is not None:
-        return MassAxis.from_values(spectra.mz) if spectra.mz.size > 1 else None
-    if not spectra.run_profile.any():
-        return None
-    low, high = spectra.source.mz_range()
-    sample = [mz for mz, _ in _grid.sample_points(spectra)]
-    wanted = _range(spectra)
-    bins = _grid.recover_grid(sample, *wanted)
-    if bins is not None:
-        return MassAxis("native", {}, *(_moved(part, spectra) for part in bins))
-    if _grid.is_shared(sample, low, high):
-        mz = _extended(sample[0], *wanted)
-        return MassAxis.from_values(_moved(mz, spectra))
-    return None
-
-
-def _moved(mz: np.ndarray, spectra: "Spectra") -> np.ndarray:
-    """Return m/z as the queued steps move those of all spectra alike."""
-    for kernel in spectra.queue:
-        mz = kernel.transform_axis(mz)
-    return mz
-
-
-def _range(spectra: "Spectra") -> tuple[float, float]:
-    """Return the range of m/z, with room where a queued step moves them."""
-    low, high = spectra.source.mz_range()
-    if any(kernel.moves_mz for kernel in spectra.queue):
-        return low * (1 - MOVED), high * (1 + MOVED)
-    return low, high
-
-
-def _extended(mz: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Continue an axis with its outermost steps until it covers a range."""
-    first, last = mz[1] - mz[0], mz[-1] - mz[-2]
-    below = np.arange(math.ceil((mz[0] - low) / first), 0, -1)
-    above = np.arange(1, math.ceil((high - mz[-1]) / last) + 1)
-    return np.concatenate([mz[0] - below * first, mz, mz[-1] + above * last])
-
-
-def _around(mz: float) -> MassAxis:
-    """One bin around the only m/z that there is."""
-    half = 1e-6 * max(abs(mz), 1e-6)
-    edges = np.array([mz - half, mz + half])
-    return MassAxis("from_values", {}, edges, np.array([mz]))
+    found = native_bins(spectra)
+    return None if found is None else MassAxis(*found)

@@ -366,9 +366,28 @@ class Spectra:
                 profile=bool(source.profile[run]),
                 mobility=arrays.mobility,
             )
+            if self.queue:
+                self._require_finite(chunk)
             for kernel in self.queue:
                 chunk = apply_kernel(kernel, chunk)
             yield chunk
+
+    def _require_finite(self, chunk: SpectrumChunk) -> None:
+        """Refuse NaN and infinity, which steps could turn into numbers.
+
+        A pass sees them in its sums. Only files on a shared axis are mapped; all other
+        spectra were looked at when they were read.
+        """
+        if chunk.indptr is not None:
+            return
+        # Loading numba takes long, and looking at a file needs none.
+        from imsminer.core._kernels import finite_numba
+
+        row = finite_numba.first_not_finite(chunk.intensity)
+        if row >= 0:
+            from imsminer.core.engine import raise_not_finite
+
+            raise_not_finite(Spectra(self.source, self.rows[chunk.rows[row : row + 1]]))
 
     def map(self, kernel: ChunkKernel) -> Spectra:
         """Queue a step that is applied to every chunk when someone reads.
