@@ -1,7 +1,7 @@
 """Level and noise of a reference spectrum, as the search for peaks needs them."""
 
 import numbers
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import joblib
@@ -11,7 +11,7 @@ from imsminer.core.cache import cache
 from imsminer.spectra._noise import background_level, estimate_noise, range_noise
 from imsminer.spectra._peak_references import References
 
-__all__ = ["Counting", "SearchSettings", "background", "counting_noise"]
+__all__ = ["UNCOUNTED", "Counting", "SearchSettings", "background", "counting_noise"]
 
 #: Above this share of filled bins, the spread of their values says what the noise is.
 FILLED = 0.95
@@ -50,6 +50,18 @@ class Counting:
     rate: float
     """Values that a bin without a peak gets from all pixels."""
 
+    def smoothed(self, width: float) -> "Counting":
+        """Return what a Gaussian of this many bins (sd) leaves of it."""
+        if width <= 0:
+            return self
+        # The sum of the kernel's squares is what is left of a variance.
+        left = 1 / (2 * np.sqrt(np.pi) * width)
+        return replace(self, floor=self.floor * np.sqrt(left), shot=self.shot * left)
+
+
+#: Nothing is left to chance.
+UNCOUNTED = Counting(0.0, 0.0, 0.0)
+
 
 def counting_noise(references: References) -> Counting:
     """Take values as events that fall into bins at random.
@@ -60,7 +72,7 @@ def counting_noise(references: References) -> Counting:
     """
     filled = references.frequency > 0
     if not filled.any():
-        return Counting(0.0, 0.0, 0.0)
+        return UNCOUNTED
     frequency = references.frequency[filled]
     event = max(float(np.median(references.mean[filled] / frequency)), 0.0)
     event /= references.n_pixels
@@ -77,10 +89,15 @@ def background(
     width: float,
     references: References,
     spectrum: np.ndarray,
-    floor: float,
+    counting: Counting,
     settings: SearchSettings,
 ) -> tuple[np.ndarray, float | np.ndarray]:
-    """Return level and noise, which a search for the best `loq` needs only once."""
+    """Return level and noise, which a search for the best `loq` needs only once.
+
+    Of a spectrum that was smoothed by a Gaussian of `width` bins, whose noise of
+    `counting` was as given before.
+    """
+    counting = counting.smoothed(width)
 
     def measure() -> tuple[np.ndarray, float | np.ndarray]:
         level = background_level(spectrum, settings.z_threshold)
@@ -92,12 +109,14 @@ def background(
             references.frequency,
             references.n_pixels,
             settings.noise,
-            floor=floor,
+            floor=counting.floor,
             z_threshold=settings.z_threshold,
             z_steps=settings.z_steps,
             min_points=settings.min_points,
         )
-        return level, noise
+        # More values in a bin vary more: the noise follows the level.
+        local = np.sqrt(counting.shot * np.maximum(level, 0.0))
+        return level, np.maximum(noise, local) if (local > noise).any() else noise
 
     if references.key is None:
         return measure()

@@ -10,6 +10,7 @@ from scipy.special import pdtrc
 from imsminer.spectra._grouping import PeakGroups
 from imsminer.spectra._isotopes import monoisotopic
 from imsminer.spectra._peak_background import (
+    UNCOUNTED,
     Counting,
     SearchSettings,
     background,
@@ -48,7 +49,7 @@ def search(
     """Return the table of peaks and the noise of the reference that was searched."""
     spectra = {
         "mean": (references.mean, counting_noise(references)),
-        "max": (references.maximum, Counting(0.0, 0.0, 0.0)),
+        "max": (references.maximum, UNCOUNTED),
     }
     first, *others = settings.reference.split("+")
     peaks, noise = _search_one(first, references, *spectra[first], settings)
@@ -71,8 +72,8 @@ def measure_groups(
     """
     name = settings.reference.split("+")[0]
     spectrum = references.maximum if name == "max" else references.mean
-    floor = counting_noise(references).floor if name == "mean" else 0.0
-    level, noise = background(name, 0.0, references, spectrum, floor, settings)
+    counting = counting_noise(references) if name == "mean" else UNCOUNTED
+    level, noise = background(name, 0.0, references, spectrum, counting, settings)
     first = np.searchsorted(references.mz, groups.low)
     first = np.minimum(np.maximum(first - 1, 0), references.mz.size - 1)
     last = np.searchsorted(references.mz, groups.high, side="right") + 1
@@ -174,7 +175,7 @@ def _search_matched(
     near = np.clip(at[:, None] + np.arange(-reach, reach + 1), 0, spectrum.size - 1)
     best = near[np.arange(at.size), spectrum[near].argmax(axis=1)]
     bins, first = np.unique(best, return_index=True)
-    level, _ = background(which, 0.0, references, spectrum, counting.floor, settings)
+    level, _ = background(which, 0.0, references, spectrum, counting, settings)
     seen = (spectrum - level)[bins] > 0
     bins, first = bins[seen], first[seen]
     peaks = peak_table(
@@ -211,7 +212,7 @@ def _restored(
     Their widths are those that the sure peaks of the profile usually have at this m/z,
     or what smoothing added to, where there are none.
     """
-    level, _ = background(which, width, references, spectrum, counting.floor, settings)
+    level, _ = background(which, width, references, spectrum, counting, settings)
     at = found["bin"].to_numpy()
     step = np.gradient(references.mz)[at]
     peaks = sure if len(sure) else found
@@ -243,13 +244,10 @@ def _search_smoothed(
     settings: SearchSettings,
 ) -> tuple[pd.DataFrame, float | np.ndarray]:
     """Search a spectrum after smoothing by a Gaussian of this many bins (sd)."""
-    floor, shot = counting.floor, counting.shot
     if width > 0:
         spectrum = gaussian_filter1d(spectrum, width, mode="constant")
-        # The sum of the kernel's squares is what is left of a variance.
-        left = 1 / (2 * np.sqrt(np.pi) * width)
-        floor, shot = floor * np.sqrt(left), shot * left
-    level, noise = background(which, width, references, spectrum, floor, settings)
+    level, noise = background(which, width, references, spectrum, counting, settings)
+    shot = counting.smoothed(width).shot
     along = np.broadcast_to(noise, spectrum.shape)
     apexes = apex_positions(
         spectrum,
