@@ -4,13 +4,11 @@ Integers are delivered as floating-point numbers that hold them (8 and 16 bits a
 float32, 32 and 64 bits as float64); m/z always as float64.
 """
 
-import zlib
-
 import numpy as np
 
-from imsminer.exceptions import ImzMLError
 from imsminer.io import _vocabulary as cv
 from imsminer.io._files import FileKey, open_binary
+from imsminer.io._ibd_checks import ValueChecks
 from imsminer.io._stored import (
     ITEM_SIZES,
     aligned_view,
@@ -20,16 +18,12 @@ from imsminer.io._stored import (
     read_only,
     rows_in_place,
     stored_bytes,
-    unpack,
 )
 
 __all__ = ["ArrayReader"]
 
 _FLOAT64 = np.dtype(np.float64)
 _INT64 = cv.TYPES.index(np.dtype(np.int64))
-# From here on float64 leaves out integers.
-_EXACT = 2.0**53
-_KINDS = {"mz": "m/z", "intensity": "intensity", "mobility": "ion mobility"}
 
 
 class ArrayReader:
@@ -55,7 +49,7 @@ class ArrayReader:
         mobility: np.ndarray | None = None,
     ) -> None:
         self.file = file
-        self.numbers = numbers
+        self._checks = ValueChecks(file[0], numbers)
         self.intensity_type = delivered_type(np.unique(spectra["intensity_type"]))
         tables = {"mz": spectra, "intensity": spectra}
         if mobility is not None:
@@ -109,7 +103,7 @@ class ArrayReader:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
         """Return m/z, intensity, indptr, and the number of bytes delivered."""
         if isinstance(rows, slice) and rows.step in (None, 1):
-            start, stop, _ = rows.indices(self.numbers.size)
+            start, stop, _ = rows.indices(self._checked.size)
             mz_type, intensity_type = self._plain["mz"], self._plain["intensity"]
             if stop - start == 1 and mz_type is not None and intensity_type is not None:
                 return self._read_one(start, mz_type, intensity_type)
@@ -128,7 +122,7 @@ class ArrayReader:
             buffer, starts[n:], intensity_columns, indptr, rows, "intensity"
         )
         if not self._checked[rows].all():
-            self._check(mz, intensity, indptr, rows)
+            self._checks.check_values(mz, intensity, indptr, rows)
             self._checked[rows] = True
         return mz, intensity, indptr, int(sizes.sum())
 
@@ -164,16 +158,16 @@ class ArrayReader:
             )
         )
         if is_sorted(mz, mobility, indptr, add):
-            self._check(mz, intensity, indptr, rows, mobility)
+            self._checks.check_values(mz, intensity, indptr, rows, mobility)
             return mz, intensity, indptr, mobility, int(sizes.sum())
         out = (np.empty_like(mz), np.empty_like(intensity), np.empty_like(mobility))
         sort_points(mz, intensity, mobility, indptr, *out)
-        self._check(*out[:2], indptr, rows, out[2])
+        self._checks.check_values(*out[:2], indptr, rows, out[2])
         if add:
             # What sums overflow to is no number either.
             indptr, n_points = merge_points(*out, indptr)
             out = tuple(array[:n_points] for array in out)  # type: ignore[assignment]
-            self._check(*out[:2], indptr, rows, out[2])
+            self._checks.check_values(*out[:2], indptr, rows, out[2])
         mz, intensity, mobility = out
         return mz, intensity, indptr, mobility, int(sizes.sum())
 
@@ -195,9 +189,11 @@ class ArrayReader:
         indptr = np.array([0, mz.size], np.int64)
         if self._wide or not self._checked[row]:
             here = slice(row, row + 1)
-            self._check_exact(mz, mz_type, indptr, here, "mz")
-            self._check_exact(intensity, intensity_type, indptr, here, "intensity")
-            self._check(mz, intensity, indptr, here)
+            self._checks.check_exact(mz, mz_type, indptr, here, "mz")
+            self._checks.check_exact(
+                intensity, intensity_type, indptr, here, "intensity"
+            )
+            self._checks.check_values(mz, intensity, indptr, here)
             self._checked[row] = True
         return mz, intensity, indptr, n_mz + n_intensity
 
@@ -223,7 +219,7 @@ class ArrayReader:
                     return view
             out = np.empty(int(indptr[-1]), dtype)
             gather(buffer, starts, lengths, stored, out, indptr[:-1])
-            self._check_exact(out, stored, indptr, rows, kind)
+            self._checks.check_exact(out, stored, indptr, rows, kind)
             return out
         out = np.empty(int(indptr[-1]), dtype)
         for code in np.unique(types):
@@ -232,86 +228,12 @@ class ArrayReader:
             gather(buffer, starts[plain], lengths[plain], stored, out, indptr[plain])
             for i in np.flatnonzero((types == code) & packed).tolist():
                 piece = buffer[starts[i] : starts[i] + sizes[i]]
-                values = self._unpack(piece, stored, int(lengths[i]), rows, i, kind)
+                values = self._checks.unpack(
+                    piece, stored, int(lengths[i]), rows, i, kind
+                )
                 out[indptr[i] : indptr[i + 1]] = values
-            self._check_exact(out, stored, indptr, rows, kind)
+            self._checks.check_exact(out, stored, indptr, rows, kind)
         return out
-
-    def _check_exact(
-        self,
-        values: np.ndarray,
-        stored: np.dtype,
-        indptr: np.ndarray,
-        rows: np.ndarray | slice,
-        kind: str,
-    ) -> None:
-        """Refuse integers that float64 cannot hold to the last digit."""
-        if stored.str != "<i8" or not values.size or np.abs(values).max() < _EXACT:
-            return
-        at = int(np.argmax(np.abs(values)))
-        number = self._number(rows, int(np.searchsorted(indptr, at, side="right")) - 1)
-        message = (
-            f"{self.file[0]}: the {_KINDS[kind]} array of spectrum {number} holds the "
-            f"64-bit integer {values[at]:.0f}, expected less than 2^53: float64, in "
-            "which values are delivered, cannot hold it exactly. Select other rows."
-        )
-        raise ImzMLError(message)
-
-    def _unpack(
-        self,
-        piece: np.ndarray,
-        stored: np.dtype,
-        length: int,
-        rows: np.ndarray | slice,
-        i: int,
-        kind: str,
-    ) -> np.ndarray:
-        """Decompress one array."""
-        try:
-            return unpack(piece, stored, length)
-        except zlib.error as error:
-            message = (
-                f"{self.file[0]}: the {_KINDS[kind]} array of spectrum "
-                f"{self._number(rows, i)} has {error}, expected "
-                f"{length * stored.itemsize} ({length} values of {stored.name}). Copy "
-                "or export the file again."
-            )
-            raise ImzMLError(message) from error
-
-    def _check(
-        self,
-        mz: np.ndarray,
-        intensity: np.ndarray,
-        indptr: np.ndarray,
-        rows: np.ndarray | slice,
-        mobility: np.ndarray | None = None,
-    ) -> None:
-        from imsminer.io._kernels.ibd_numba import first_not_finite, first_unsorted
-
-        bad = first_unsorted(read_only(mz), indptr)
-        if bad >= 0:
-            self._complain("mz", self._number(rows, bad))
-        for kind, values in (("intensity", intensity), ("mobility", mobility)):
-            if values is not None:
-                bad = first_not_finite(read_only(values), indptr)
-                if bad >= 0:
-                    self._complain(kind, self._number(rows, bad))
-
-    def _complain(self, kind: str, number: int) -> None:
-        if kind == "mz":
-            found = "NaN, infinite, negative, repeated zero or unsorted"
-            expected = "finite, ascending, positive values"
-        else:
-            found, expected = "NaN or infinite", "finite values"
-        message = (
-            f"{self.file[0]}: the {_KINDS[kind]} array of spectrum {number} holds "
-            f"{found} values, expected {expected}. Select other rows, or repair the "
-            "file."
-        )
-        raise ImzMLError(message)
-
-    def _number(self, rows: np.ndarray | slice, i: int) -> int:
-        return int(self.numbers[rows][i])
 
     # -- a shared axis ---------------------------------------------------------------
     def read_axis(self) -> tuple[np.ndarray, int]:
@@ -321,10 +243,7 @@ class ArrayReader:
         buffer, starts = open_binary(self.file).fetch(columns[0], columns[2])
         indptr = np.array([0, columns[1][0]], np.int64)
         mz = self._assemble(buffer, starts, columns, indptr, rows, "mz")
-        from imsminer.io._kernels.ibd_numba import first_unsorted
-
-        if first_unsorted(read_only(mz), indptr) >= 0:
-            self._complain("mz", int(self.numbers[0]))
+        self._checks.check_order(mz, indptr, rows)
         # A copy, so that the axis does not keep a map of the file alive.
         return np.array(mz), int(columns[2][0])
 
@@ -395,7 +314,7 @@ class ArrayReader:
             ends, n_bytes = flat.reshape(2, -1), int(sizes.sum())
         wrong = ~np.isfinite(ends).all(axis=0) | (ends[0] > ends[1])
         if wrong.any():
-            self._complain("mz", self._number(rows, int(filled[np.argmax(wrong)])))
+            self._checks.refuse("mz", rows, int(filled[np.argmax(wrong)]))
         return ends, n_bytes
 
     def _read_extremes(self, rows: slice, filled: np.ndarray) -> tuple[np.ndarray, int]:
