@@ -6,7 +6,7 @@ Guides and bins are those of :mod:`~imsminer.core._kernels.binning_numba`.
 import numba as nb
 import numpy as np
 
-from imsminer.core._kernels.binning_numba import _bin, _flush, _width
+from imsminer.core._kernels.binning_numba import U, _bin, _flush, _width
 
 __all__ = [
     "linear_accumulate_points",
@@ -129,18 +129,18 @@ def spread_accumulate_points(
 
 
 @nb.njit(nogil=True, cache=True, inline="always")
-def _between(m, home, centers):
-    """Return the lower of the two bins next to `m`, and the share of the upper one."""
-    if m >= centers[home]:
-        lower = home
-        if lower == centers.size - 1:
-            return lower, 0.0
-    elif home == 0:
-        # Beyond the outermost centres there is no second bin.
-        return home, 0.0
-    else:
-        lower = home - 1
-    return lower, (m - centers[lower]) / (centers[lower + 1] - centers[lower])
+def _between(m, home, centers, top):
+    """Return the lower of the two bins next to `m`, and the share of the upper one.
+
+    `top` is the last bin but one. Whether `m` is below its bin's centre is as good as
+    random: without branches, nothing is mispredicted.
+    """
+    lower = min(max(home - np.int64(m < centers[home]), 0), top)
+    lower = U(lower)
+    low = centers[lower]
+    share = (m - low) / (centers[lower + U(1)] - low)
+    # Beyond the outermost centres there is no second bin.
+    return lower, min(max(share, 0.0), 1.0)
 
 
 @nb.njit(nogil=True, cache=True)
@@ -154,19 +154,20 @@ def linear_sum_points(mz, intensity, guide, edges, centers, total):
     there. Returns how many samples were dropped because their m/z is outside all bins.
     """
     low, inverse, table, kind = guide
-    first, last = edges[0], edges[-1]
+    first, last, top = edges[0], edges[-1], centers.size - 2
     dropped = 0
     for k in range(mz.size):
         m = mz[k]
         if m >= first and m < last:
+            if top < 0:
+                total[0] += intensity[k]
+                continue
             home = np.int64(_bin(m, low, inverse, table, kind, edges))
-            lower, share = _between(m, home, centers)
+            lower, share = _between(m, home, centers, top)
             value = np.float64(intensity[k])
-            if share > 0.0:
-                part = value * share
-                total[lower + 1] += part
-                value -= part
-            total[lower] += value
+            part = value * share
+            total[lower] += value - part
+            total[lower + U(1)] += part
         else:
             dropped += 1
     return dropped
@@ -181,18 +182,22 @@ def linear_accumulate_points(
     `mz` increases within a spectrum.
     """
     low, inverse, table, kind = guide
-    first, last = edges[0], edges[-1]
+    first, last, top = edges[0], edges[-1], max(centers.size - 2, 0)
+    one = centers.size == 1
     dropped = 0
     for p in range(indptr.size - 1):
-        # Bins `current` and the next one are open; -2 stands for none.
-        current, here, above = np.int64(-2), 0.0, 0.0
+        # Bins `current` and the next one are open.
+        current, here, above = np.int64(-1), 0.0, 0.0
         for k in range(indptr[p], indptr[p + 1]):
             m = mz[k]
             if not (m >= first and m < last):
                 dropped += 1
                 continue
-            home = np.int64(_bin(m, low, inverse, table, kind, edges))
-            lower, share = _between(m, home, centers)
+            lower, share = np.int64(0), 0.0
+            if not one:
+                home = np.int64(_bin(m, low, inverse, table, kind, edges))
+                bin_below, share = _between(m, home, centers, top)
+                lower = np.int64(bin_below)
             if lower != current:
                 if current >= 0:
                     _flush(current, here, total, maximum, count, squares)
@@ -204,11 +209,9 @@ def linear_accumulate_points(
                     here = 0.0
                 current, above = lower, 0.0
             value = np.float64(intensity[k])
-            if share > 0.0:
-                part = value * share
-                above += part
-                value -= part
-            here += value
+            part = value * share
+            above += part
+            here += value - part
         if current >= 0:
             _flush(current, here, total, maximum, count, squares)
             if above != 0.0:
