@@ -66,6 +66,8 @@ def native_bins(spectra: "Spectra") -> AxisBins | None:
         return None
     low, high = spectra.source.mz_range()
     sample = [mz for mz, _ in _grid.sample_points(spectra)]
+    if not sample:
+        return None
     wanted = _range(spectra)
     bins = _grid.recover_grid(sample, *wanted)
     if bins is not None:

@@ -223,6 +223,7 @@ def test_no_grid_in_random_points_or_few():
     one = Spectra.from_arrays(np.ones(2), [500.0, 500], indptr=[0, 1, 2])
     assert MassAxis.estimate(one).n_bins == 1
     nothing = Spectra.from_arrays(np.empty(0), np.empty(0), indptr=[0, 0, 0])
+    assert estimate_grid(nothing) is None
     with pytest.raises(ValueError, match="hold no point"):
         MassAxis.estimate(nothing)
 
