@@ -8,7 +8,12 @@ import numpy as np
 from _timing import interleave
 
 from imsminer import MassAxis
-from imsminer.core._kernels import accumulate_numba, binning_numba, integrate_numba
+from imsminer.core._kernels import (
+    accumulate_numba,
+    binning_numba,
+    binning_spread_numba,
+    integrate_numba,
+)
 
 N_ROWS, N_COLUMNS = 1024, 90_000
 N_SPECTRA, N_POINTS, N_WINDOWS = 200, 40_000, 200
@@ -89,6 +94,22 @@ def points() -> dict[str, float]:
         least = {"even": 4, "ppm": 1.6}[name]
         label = f"ragged mean, {name} axis, against np.bincount (>= {least})"
         ratios[label] = seconds["bincount"] / seconds["ours"]
+
+    axis = MassAxis.ppm(5).resolve(300, 1500)
+    edges, total = axis.edges, np.zeros(axis.n_bins)
+    bins = (binning_numba.build_guide(edges), edges)
+    seconds = interleave(
+        {
+            "linear": lambda: binning_spread_numba.linear_sum_points(
+                *flat, *bins, axis.centers, total
+            ),
+            "spread": lambda: binning_spread_numba.spread_sum_points(
+                *flat, *bins, *bins, total
+            ),
+        }
+    )
+    label = "linear shares against spreading over the same bins (>= 1.5)"
+    ratios[label] = seconds["spread"] / seconds["linear"]
 
     centre = np.sort(rng.uniform(310, 1490, N_WINDOWS))
     low, high = centre * (1 - 20e-6), centre * (1 + 20e-6)
