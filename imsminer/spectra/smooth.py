@@ -45,6 +45,8 @@ FWHM = 2 * np.sqrt(2 * np.log(2))
 TRUNCATE = 4.0
 #: Widths in ppm change along the axis: Gaussians in steps of this ratio.
 STEP = 1.02
+#: Wider windows hold more than any peak, and their weights would fill the memory.
+MAX_POINTS = 4001
 WHY = "Centroids are not samples of a curve: each stands for a peak of its own."
 
 
@@ -88,6 +90,14 @@ class Smooth(ChunkKernel):
         """Return the smoothed rows of `X` (n, m); `wide` (m,) is in points."""
         if X.shape[0] == 0 or X.shape[1] == 0:
             return X
+        widest = float(wide.max())
+        if widest > MAX_POINTS:
+            message = (
+                f"SpectrumSmoother: width={self.width.value:g} {self.width.unit} is a "
+                f"window of {widest:.0f} points, but at most {MAX_POINTS} are allowed. "
+                "Give a smaller width."
+            )
+            raise ValueError(message)
         if self.method == "median":
             return _medians(X, _halves(wide))
         kind, tables = self._tables(wide)
@@ -129,7 +139,7 @@ class Smooth(ChunkKernel):
 
 def _halves(wide: np.ndarray) -> np.ndarray:
     """Return half windows of the odd windows of about so many points."""
-    return np.clip(np.rint((wide - 1) / 2), 0, 10**6).astype(np.int64)
+    return np.maximum(np.rint((wide - 1) / 2), 0).astype(np.int64)
 
 
 def _gaussian(fwhm: float) -> np.ndarray:
@@ -176,7 +186,7 @@ class SpectrumSmoother(SameColumns, SpectraTransformer):
         - ``"median"``: the median of the window; removes single spikes.
     width : float, default=7
         Width of the window, or full width at half maximum of the Gaussian. Windows of
-        points are an odd whole number; those in ppm become one.
+        points are an odd whole number; those in ppm become one. At most 4001 points.
     unit : {"points", "ppm"}, default="points"
         Of `width`. Points are samples of the profile; ppm follow the m/z axis, and need
         Spectra.
