@@ -24,6 +24,7 @@ __all__ = [
     "bin_peaks",
     "maldiquant_maxima",
     "msalign",
+    "openms_areas",
     "openms_calibrated",
     "openms_picked",
     "openms_tophat",
@@ -97,7 +98,8 @@ def msalign(
 def _openms(mz: np.ndarray, y: np.ndarray) -> tuple[Any, Any]:
     oms = optional("pyopenms")
     spectrum = oms.MSSpectrum()
-    spectrum.set_peaks((np.asarray(mz, np.float64), np.asarray(y, np.float32)))
+    # Copies: it cannot take read-only arrays.
+    spectrum.set_peaks((np.array(mz, np.float64), np.array(y, np.float32)))
     return oms, spectrum
 
 
@@ -132,6 +134,16 @@ def openms_picked(mz: np.ndarray, y: np.ndarray, snr: float) -> np.ndarray:
     found = oms.MSSpectrum()
     tool.pick(spectrum, found)
     return np.asarray(found.get_peaks()[0])
+
+
+def openms_areas(mz: np.ndarray, y: np.ndarray, windows: np.ndarray) -> list[float]:
+    """Return the trapezoids of PeakIntegrator in some windows, shape (n, 2)."""
+    oms, spectrum = _openms(mz, y)
+    tool = _with(oms.PeakIntegrator(), integration_type="trapezoid")
+    return [
+        tool.integratePeak(spectrum, float(low), float(high)).area
+        for low, high in windows
+    ]
 
 
 def openms_calibrated(

@@ -10,8 +10,8 @@ a baseline that falls exponentially from 300 counts. Noise is that of counting
 
 "RMS" is the root mean square of result − peaks over all points, divided by that of the
 default SNIP of pybaselines with the same window; "area" is the median relative error of
-the peaks' areas (± 14 points). Every result is cut off at 0. "The true baseline" shows what
-noise alone leaves.
+the peaks' areas (± 14 points). Every result is cut off at 0. "The true baseline" shows
+what noise alone leaves.
 """
 
 import tempfile
