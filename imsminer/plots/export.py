@@ -1,5 +1,6 @@
 """Write a picture to a file."""
 
+import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import matplotlib.pyplot as plt
 
 import imsminer
 
-__all__ = ["save"]
+__all__ = ["as_png", "save"]
 
 
 def save(axes: Any, path: str | Path, *, dpi: float = 150, close: bool = True) -> None:
@@ -34,8 +35,7 @@ def save(axes: Any, path: str | Path, *, dpi: float = 150, close: bool = True) -
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     plots.save(ax, Path(folder) / "ion.png")
     """
-    first = next(iter(axes)) if isinstance(axes, Iterable) else axes
-    figure = first.get_figure(root=True)
+    figure = _figure_of(axes)
     path = Path(path)
     # Formats name their fields differently; PNG and PDF are the common ones.
     field = {".png": "Software", ".pdf": "Creator", ".svg": "Creator"}
@@ -44,3 +44,24 @@ def save(axes: Any, path: str | Path, *, dpi: float = 150, close: bool = True) -
     figure.savefig(path, dpi=dpi, metadata=metadata)
     if close:
         plt.close(figure)
+
+
+def as_png(axes: Any, *, dpi: float = 130) -> bytes:
+    """Return the figure that holds `axes` as the bytes of a PNG file, and close it.
+
+    Parameters
+    ----------
+    axes : Axes or iterable of Axes
+        What a function of :mod:`imsminer.plots` returned.
+    dpi : float, default=130
+        Resolution in dots per inch.
+    """
+    figure, buffer = _figure_of(axes), io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    plt.close(figure)
+    return buffer.getvalue()
+
+
+def _figure_of(axes: Any) -> Any:
+    first = next(iter(axes)) if isinstance(axes, Iterable) else axes
+    return first.get_figure(root=True)

@@ -2,16 +2,16 @@
 
 import base64
 import html
-import io
 import json
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+
+from imsminer.plots.export import as_png
 
 __all__ = ["Document"]
 
@@ -64,12 +64,7 @@ class Document:
 
     def picture(self, axes: Any, caption: str, *, dpi: float = 130) -> None:
         """Add a figure of :mod:`imsminer.plots` as a picture, and close it."""
-        first = axes if hasattr(axes, "get_figure") else next(iter(axes))
-        figure = first.get_figure(root=True)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=dpi)
-        plt.close(figure)
-        self.image(buffer.getvalue(), caption)
+        self.image(as_png(axes, dpi=dpi), caption)
 
     def image(self, png: bytes, caption: str) -> None:
         """Add the bytes of a PNG file."""
