@@ -137,6 +137,11 @@ class _Normalizer(SameColumns, SpectraTransformer):
         """Return the kernel with scale 1; X is Spectra or a checked array."""
         raise NotImplementedError
 
+    def _learn_and_measure(self, X: Any) -> tuple[DivideSpectra, Any]:
+        """Return this kernel, and the measure of each pixel."""
+        kernel = self._learn(X)
+        return kernel, self._measures(X, kernel)
+
     def _measure_spectra(self, X: Spectra, kernel: DivideSpectra) -> np.ndarray:
         """Return the measure of each pixel; one pass."""
         key = ("measure", kernel_fingerprint(dataclasses.replace(kernel, scale=1.0)))
@@ -163,8 +168,7 @@ class _Normalizer(SameColumns, SpectraTransformer):
         self._validate_params()
         self._from_spectra = isinstance(X, Spectra)
         values = self._values(X, reset=True)
-        kernel = self._learn(values)
-        measure = self._measures(values, kernel)
+        kernel, measure = self._learn_and_measure(values)
         self.scale_ = self._choose_scale(to_numpy(measure))
         self._kernel = dataclasses.replace(kernel, scale=self.scale_)
         self.factors_ = factors_of(measure, self.scale_)

@@ -28,6 +28,7 @@ __all__ = [
     "ppm_windows",
     "require_in_range",
     "window_sums",
+    "window_totals",
 ]
 
 
@@ -46,6 +47,24 @@ def window_sums(chunk: SpectrumChunk, low: np.ndarray, high: np.ndarray) -> Any:
     out = np.empty((chunk.n_spectra, low.size))
     getattr(integrate_numba, name)(*arrays, *arguments, out)
     return out
+
+
+def window_totals(chunk: SpectrumChunk, low: np.ndarray, high: np.ndarray) -> Any:
+    """Return each spectrum's sum over all windows, (n,), which do not overlap."""
+    if chunk.is_ragged or low.size == 1:
+        sums = window_sums(chunk, low, high)
+        return array_namespace(sums).sum(sums, axis=1)
+    mz, intensity = np.asarray(chunk.mz), chunk.intensity
+    # One loop over the columns is quicker than many short ones.
+    starts = np.bincount(np.searchsorted(mz, low), minlength=mz.size + 1)
+    stops = np.bincount(np.searchsorted(mz, high), minlength=mz.size + 1)
+    inside = np.cumsum(starts - stops)[:-1].astype(np.float64)
+    whole = np.array([0]), np.array([mz.size])
+    if not is_numpy_array(intensity):
+        return integrate_xp.integrate_rows(intensity, *whole, inside)[:, 0]
+    out = np.empty((chunk.n_spectra, 1))
+    integrate_numba.integrate_rows(intensity, *whole, inside, out)
+    return out[:, 0]
 
 
 def ppm_windows(mz: Any, ppm: float) -> tuple[np.ndarray, np.ndarray]:

@@ -44,13 +44,16 @@ class DivideByQuotient(DivideSpectra):
 
     def measure(self, chunk: SpectrumChunk) -> Any:
         """Return the median of the quotients that are not 0."""
-        quotients = window_sums(chunk, self.low, self.high)
-        if is_numpy_array(quotients):
-            quotients /= self.reference
-        else:
-            xp, device = array_namespace(quotients), device_of(quotients)
-            quotients = quotients / xp.asarray(self.reference, device=device)
-        return measure_points("medians", array_chunk(quotients))
+        sums = window_sums(chunk, self.low, self.high)
+        return median_quotients(sums, self.reference)
+
+
+def median_quotients(values: Any, reference: np.ndarray) -> Any:
+    """Return the median of those quotients in each row that are not 0."""
+    if not is_numpy_array(values):
+        xp, device = array_namespace(values), device_of(values)
+        reference = xp.asarray(reference, device=device)
+    return measure_points("medians", array_chunk(values / reference))
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class PQNNormalizer(_Normalizer):
     quotients is the factor between pixel and reference, however much the others
     change; the total ion current follows those that do.
 
-    `fit` makes four passes over Spectra (more when a column of numbers per variable
+    `fit` makes three passes over Spectra (more when a column of numbers per variable
     exceeds scikit-learn's ``working_memory``), `transform` none (the step is queued).
 
     Parameters
@@ -159,9 +162,9 @@ class PQNNormalizer(_Normalizer):
         self.scale = scale
         self.n_jobs = n_jobs
 
-    def _learn(self, X: Any) -> DivideSpectra:
+    def _learn_and_measure(self, X: Any) -> tuple[DivideSpectra, Any]:
         learn = self._learn_spectra if isinstance(X, Spectra) else self._learn_array
-        centers, low, high, reference, n_filled = learn(X)
+        centers, low, high, reference, n_filled, values = learn(X)
         used = reference > 0
         if n_filled and not used.any():
             message = (
@@ -170,9 +173,16 @@ class PQNNormalizer(_Normalizer):
                 "features that more pixels show, or another normalisation."
             )
             raise ValueError(message)
-        self.reference_ = place_like(X, reference[used])
+        reference = reference[used]
+        self.reference_ = place_like(X, reference)
         self.variables_ = place_like(X, centers[used])
-        return DivideByQuotient(1.0, low[used], high[used], reference[used])
+        kernel = DivideByQuotient(1.0, low[used], high[used], reference)
+        if values is None:
+            return kernel, self._measures(X, kernel)
+        # What the reference was found in says the quotients, too: no further pass.
+        return kernel, self._by_block(
+            lambda block: median_quotients(block[:, used], reference), values
+        )
 
     def _learn_array(self, X: Any) -> tuple:
         xp = array_namespace(X)
@@ -186,13 +196,13 @@ class PQNNormalizer(_Normalizer):
         else:
             taken = xp.take(X, xp.asarray(columns, device=device_of(X)), axis=1)
             reference = to_numpy(normalize_xp.median_columns(taken, total))
-        return columns, *column_windows(columns), reference, n_filled
+        return columns, *column_windows(columns), reference, n_filled, None
 
     def _learn_spectra(self, X: Spectra) -> tuple:
         total = row_statistics(X, n_jobs=self.n_jobs).total
         n_filled = int(np.sum(total > 0))
         if n_filled == 0:
-            return *(np.empty(0),) * 4, 0
+            return *(np.empty(0),) * 4, 0, None
         axis = None if X.mz is not None else MassAxis.estimate(X)
         edges = cell_edges(X.mz) if axis is None else axis.edges
         statistics = axis_statistics(X, axis, n_jobs=self.n_jobs)
@@ -202,6 +212,7 @@ class PQNNormalizer(_Normalizer):
         # As many columns at a time as fit into half of the memory, twice 8 bytes each.
         room = int(get_config()["working_memory"] * 2**20) // 32
         step = max(1, room // len(X))
+        values = None
         for start in range(0, bins.size, step):
             part = slice(start, start + step)
             sums = _WindowSums(low[part], high[part])
@@ -210,7 +221,8 @@ class PQNNormalizer(_Normalizer):
                 map_rows(X, sums, key, n_jobs=self.n_jobs, label="Median spectrum")
             )
             normalize_numba.median_columns(values, total, reference[part])
-        return statistics.mz[bins], low, high, reference, n_filled
+        known = values if step >= bins.size else None
+        return statistics.mz[bins], low, high, reference, n_filled, known
 
     def _choose(self, count: np.ndarray, n_filled: int, mean: np.ndarray) -> np.ndarray:
         """Return the variables whose median may be above 0, the strongest of them."""

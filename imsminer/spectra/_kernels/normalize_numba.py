@@ -7,8 +7,6 @@ in a spectrum makes its number NaN, and then all of its values.
 import numba as nb
 import numpy as np
 
-from imsminer.core._kernels.accumulate_numba import _maximum
-
 __all__ = [
     "divide_points",
     "divide_rows",
@@ -80,11 +78,33 @@ def square_sums(intensity, indptr, out):
 
 
 @nb.njit(nogil=True, cache=True)
-def maxima(intensity, indptr, out):
-    """Set `out` (n,) to the largest values; 0 for a spectrum without points."""
-    lanes = np.empty(128, intensity.dtype)
+def _largest(values):
+    top = values[0]
+    for j in range(values.size):
+        top = values[j] if values[j] > top else top
+    return top
+
+
+@nb.njit(nogil=True, cache=True)
+def _top_bits(bits, indptr, out):
     for i in range(out.size):
-        out[i] = _maximum(intensity[indptr[i] : indptr[i + 1]], lanes)
+        row = bits[indptr[i] : indptr[i + 1]]
+        out[i] = _largest(row) if row.size else 0
+        if out[i] < 0:
+            # All values are negative, and their bits are in the opposite order.
+            out[i] = row.min()
+
+
+def maxima(intensity, indptr, out):
+    """Set `out` (n,) to the largest values; 0 for a spectrum without points.
+
+    The bits of positive floats are in the order of the floats, and the maximum of
+    integers is quick, since it need not care for NaN.
+    """
+    integer = np.dtype(f"i{intensity.itemsize}")
+    tops = np.empty(out.size, integer)
+    _top_bits(intensity.view(integer), indptr, tops)
+    out[:] = tops.view(intensity.dtype)
 
 
 @nb.njit(nogil=True, cache=True)
