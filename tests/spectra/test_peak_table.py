@@ -9,6 +9,7 @@ from scipy.signal import peak_prominences
 from imsminer import ImzMLReader, MassAxis, PeakPicker, Spectra
 from imsminer.datasets import make_ims
 from imsminer.spectra._isotopes import monoisotopic
+from imsminer.spectra._kernels.peaks_numba import keep_highest
 from imsminer.spectra._resolution import fit_resolving_power
 
 
@@ -269,3 +270,24 @@ def test_smoothing_does_not_believe_neighbours_that_vary_together():
     peaks = picker.fit(Spectra.from_arrays(X[None], mz)).peaks_
     # As many as such noise has maxima above 4 sd: one, not twenty.
     assert 19 <= len(peaks) <= 24
+
+
+# Merging ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_only_higher_peaks_take_others(seed):
+    """Reaches differ from peak to peak: the highest of all always stays."""
+    rng = np.random.default_rng(seed)
+    mz = np.sort(rng.uniform(0, 30, 80))
+    height = rng.permutation(80).astype(float)
+    reach = rng.uniform(0, 2, 80)
+    reach[height.argmax()] = 10.0
+    order, kept = np.argsort(-height), np.ones(80, bool)
+    keep_highest(mz, order, reach, kept)
+    expected = []
+    for k in order:
+        if all(abs(mz[k] - mz[i]) >= reach[k] for i in expected):
+            expected.append(k)
+    assert np.flatnonzero(kept).tolist() == sorted(expected)
+    assert kept[height.argmax()]

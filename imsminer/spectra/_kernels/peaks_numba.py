@@ -7,6 +7,7 @@ may be fractional; those of crossings include the ends of the axis.
 import math
 
 import numba as nb
+import numpy as np
 
 __all__ = ["centroids", "keep_highest", "occupancy", "valleys"]
 
@@ -40,17 +41,20 @@ def keep_highest(mz, order, reach, kept):
     farthest = 0.0
     for k in range(reach.size):
         farthest = max(farthest, reach[k])
+    # The higher of two may have the longer reach: the lower one takes it no more.
+    settled = np.zeros(reach.size, np.bool_)
     for i in order:
         if not kept[i]:
             continue
+        settled[i] = True
         k = i - 1
         while k >= 0 and mz[i] - mz[k] <= farthest:
-            if mz[i] - mz[k] < reach[k]:
+            if not settled[k] and mz[i] - mz[k] < reach[k]:
                 kept[k] = False
             k -= 1
         k = i + 1
         while k < mz.size and mz[k] - mz[i] <= farthest:
-            if mz[k] - mz[i] < reach[k]:
+            if not settled[k] and mz[k] - mz[i] < reach[k]:
                 kept[k] = False
             k += 1
 
