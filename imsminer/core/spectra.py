@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import joblib
 import numpy as np
 import pandas as pd
 
-from imsminer.core._checks import check_arrays, check_coordinates
-from imsminer.core._rows import as_range, as_slice, positions, segments
-from imsminer.core.chunk import (
-    ChunkKernel,
-    SpectrumChunk,
-    apply_kernel,
-    kernel_fingerprint,
-)
-from imsminer.core.source import ArraySource, Source, run_table
+from imsminer.core._from_arrays import array_source
+from imsminer.core._protocols import SpectraProtocols, Spectrum
+from imsminer.core._reading import read_chunks
+from imsminer.core._rows import as_range, positions
+from imsminer.core.chunk import ChunkKernel, SpectrumChunk, kernel_fingerprint
+from imsminer.core.source import Source
 
 __all__ = ["Spectra", "Spectrum"]
 
@@ -31,14 +27,7 @@ VIEW_BYTES = 24 * 2**20
 LARGE_ROW = 384 * 2**10
 
 
-class Spectrum(NamedTuple):
-    """One spectrum: m/z (float64) and intensity."""
-
-    mz: np.ndarray
-    intensity: np.ndarray
-
-
-class Spectra:
+class Spectra(SpectraProtocols):
     """A lazy sequence of mass spectra, one per pixel.
 
     Nothing is read until someone iterates. Rows are selected and steps are queued
@@ -144,25 +133,14 @@ class Spectra:
             When shapes disagree, m/z do not increase, or intensities or mobilities are
             not finite.
         """
-        intensity, mz, indptr, mobility = check_arrays(intensity, mz, indptr, mobility)
-        n_pixels = intensity.shape[0] if indptr is None else indptr.size - 1
-        coordinates = check_coordinates(coordinates, n_pixels)
-        source = ArraySource(
-            mz,
+        source = array_source(
             intensity,
-            indptr,
+            mz,
             coordinates,
-            runs=run_table(
-                name=run,
-                mode="continuous" if indptr is None else "processed",
-                spectrum_type="profile" if profile else "centroid",
-                pixel_size_x=pixel_size,
-                pixel_size_y=pixel_size,
-                n_pixels=n_pixels,
-                mobility=None if mobility is None else "ion mobility",
-            ),
-            run_bounds=np.array([0, n_pixels]),
-            profile=np.array([profile]),
+            indptr=indptr,
+            run=run,
+            profile=profile,
+            pixel_size=pixel_size,
             identity=identity,
             mobility=mobility,
         )
@@ -202,8 +180,6 @@ class Spectra:
     def shape(self) -> tuple[int, int | None]:
         """Number of pixels and of m/z values (`None` when each pixel has its own)."""
         return len(self), self.n_mz
-
-    ndim = 2
 
     @property
     def coordinates(self) -> np.ndarray:
@@ -270,30 +246,6 @@ class Spectra:
 
     # Rows --------------------------------------------------------------------------
 
-    def __getitem__(self, key: Any) -> Any:
-        """Return one spectrum for an integer, else a view of the selected rows."""
-        if isinstance(key, numbers.Integral):
-            return self._spectrum(int(key))
-        if isinstance(key, tuple):
-            message = (
-                f"{type(self).__name__} is indexed by pixels only; select m/z with "
-                "ion_image(mz, ppm) or a PeakPicker."
-            )
-            raise IndexError(message)
-        return self._view(positions(key, len(self)))
-
-    def __iter__(self) -> Iterator[Spectrum]:
-        for chunk in self.iter_chunks():
-            for i in range(chunk.n_spectra):
-                yield Spectrum(*chunk.spectrum(i))
-
-    @property
-    def iloc(self) -> Spectra:
-        """Rows by position, for scikit-learn's selections."""
-        return self
-
-    loc = iloc
-
     def take(self, indices: Any, axis: int = 0) -> Spectra:
         """Return a view of the rows at `indices`."""
         if axis != 0:
@@ -312,14 +264,6 @@ class Spectra:
             pixels=pixels,
             peaks=self.peaks,
         )
-
-    def _spectrum(self, position: int) -> Spectrum:
-        n = len(self)
-        if not -n <= position < n:
-            message = f"pixel {position} is out of range: there are {n} pixels"
-            raise IndexError(message)
-        (chunk,) = self._view(np.array([position % n])).iter_chunks()
-        return Spectrum(*chunk.spectrum(0))
 
     # Passes ------------------------------------------------------------------------
 
@@ -347,47 +291,7 @@ class Spectra:
             large = self.source.row_bytes[self.rows].mean() > LARGE_ROW
             limit = 1 if large else limit
         limit = min(limit, int(get_config()["working_memory"] * 2**20))
-        source, rows = self.source, self._rows
-        if rows is None:
-            rows = np.arange(source.n_rows)
-        names = [str(name) for name in self.runs.index]
-        for start, stop, run in segments(
-            rows, source.run_bounds, source.row_bytes, limit
-        ):
-            part = as_slice(rows[start:stop])
-            arrays = source.read(part)
-            chunk = SpectrumChunk(
-                rows=np.arange(start, stop),
-                coordinates=source.coordinates[part],
-                intensity=arrays.intensity,
-                mz=arrays.mz,
-                indptr=arrays.indptr,
-                run=names[run],
-                profile=bool(source.profile[run]),
-                mobility=arrays.mobility,
-            )
-            if self.queue:
-                self._require_finite(chunk)
-            for kernel in self.queue:
-                chunk = apply_kernel(kernel, chunk)
-            yield chunk
-
-    def _require_finite(self, chunk: SpectrumChunk) -> None:
-        """Refuse NaN and infinity, which steps could turn into numbers.
-
-        A pass sees them in its sums. Only files on a shared axis are mapped; all other
-        spectra were looked at when they were read.
-        """
-        if chunk.indptr is not None:
-            return
-        # Loading numba takes long, and looking at a file needs none.
-        from imsminer.core._kernels import finite_numba
-
-        row = finite_numba.first_not_finite(chunk.intensity)
-        if row >= 0:
-            from imsminer.core.engine import raise_not_finite
-
-            raise_not_finite(Spectra(self.source, self.rows[chunk.rows[row : row + 1]]))
+        yield from read_chunks(self, limit)
 
     def map(self, kernel: ChunkKernel) -> Spectra:
         """Queue a step that is applied to every chunk when someone reads.
@@ -484,45 +388,8 @@ class Spectra:
 
         return ion_images(self, mz, ppm)
 
-    # Protocols ---------------------------------------------------------------------
-
-    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
-        message = (
-            f"{type(self).__name__} is not an array: {len(self):,} spectra are not "
-            "read into memory by accident. Put PeakPicker and PeakIntegrator before "
-            "this step to get features (n_pixels, n_peaks)."
-        )
-        raise TypeError(message)
-
-    def __array_namespace__(self, api_version: str | None = None) -> Any:
-        from imsminer._sklearn_compat import numpy_namespace
-
-        return numpy_namespace()
-
-    device = "cpu"
-
     def _row_state(self) -> Any:
         """Rows as a range where they are one: small in a pickle."""
         if self._rows is None:
             return range(self.source.n_rows)
         return as_range(self._rows)
-
-    def __reduce__(self) -> tuple:
-        rows = None if self._rows is None else self._row_state()
-        blocks = self.source.blocks
-        return _restore, (
-            self.source,
-            rows,
-            self.queue,
-            self._pixels,
-            self.peaks,
-            blocks,
-        )
-
-
-def _restore(source, rows, queue, pixels, peaks, blocks):  # type: ignore[no-untyped-def]
-    if isinstance(rows, range):
-        rows = np.arange(rows.start, rows.stop, rows.step)
-    if blocks is not None:
-        source.blocks = blocks
-    return Spectra(source, rows, queue, pixels=pixels, peaks=peaks)
