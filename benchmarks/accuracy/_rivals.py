@@ -26,6 +26,7 @@ __all__ = [
     "msalign",
     "openms_areas",
     "openms_calibrated",
+    "openms_normalized",
     "openms_picked",
     "openms_tophat",
     "original",
@@ -120,6 +121,17 @@ def openms_tophat(mz: np.ndarray, X: np.ndarray, width: float) -> np.ndarray:
         tool.filter(spectrum)
         rows.append(spectrum.get_peaks()[1])
     return np.asarray(rows, dtype=np.float64).reshape(np.shape(X))
+
+
+def openms_normalized(mz: np.ndarray, X: np.ndarray, method: str) -> np.ndarray:
+    """Normalise each row."""
+    oms, rows = optional("pyopenms"), []
+    tool = _with(oms.Normalizer(), method=method)
+    for y in X:
+        _, spectrum = _openms(mz, y)
+        tool.filterSpectrum(spectrum)
+        rows.append(spectrum.get_peaks()[1])
+    return np.asarray(rows, dtype=np.float64)
 
 
 def openms_picked(mz: np.ndarray, y: np.ndarray, snr: float) -> np.ndarray:
