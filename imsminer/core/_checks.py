@@ -50,13 +50,35 @@ def check_arrays(
         mobility = _check_mobility(mobility, n_points, indptr)
         # Points that differ in mobility only have equal m/z.
         steps[steps == 0] = 1.0
-    if not np.all(steps > 0) or not np.all(np.isfinite(mz)):
-        message = "mz must be finite and strictly increasing within each spectrum"
+    if not np.all(np.isfinite(mz)):
+        _complain("mz", mz, indptr)
+    if not np.all(steps > 0):
+        i = int(np.argmin(steps > 0))
+        message = (
+            "mz must be finite and strictly increasing within each spectrum, but "
+            f"{mz[i]:.10g} is followed by {mz[i + 1]:.10g} (points {i} and {i + 1}); "
+            "sort it, and intensity with it, or add up what shares an m/z"
+        )
         raise ValueError(message)
     if not np.all(np.isfinite(intensity)):
-        message = "intensity contains NaN or infinity; replace them before"
-        raise ValueError(message)
+        _complain("intensity", intensity, indptr)
     return intensity, mz, indptr, mobility
+
+
+def _complain(name: str, values: np.ndarray, indptr: Any) -> None:
+    """Say which value is not finite, and of which pixel."""
+    at = np.unravel_index(int(np.argmin(np.isfinite(values))), values.shape)
+    pixel = int(at[0])
+    if values.ndim == 1:
+        # The last of equal bounds starts the spectrum that holds the point.
+        shared = indptr is None
+        pixel = -1 if shared else int(np.searchsorted(indptr, at[0], "right")) - 1
+    whose = "" if pixel < 0 else f" of pixel {pixel}"
+    message = (
+        f"{name} contains NaN or infinity, the first in point {at[-1]}{whose}; "
+        "replace them before"
+    )
+    raise ValueError(message)
 
 
 def _check_mobility(mobility: Any, n_points: int, indptr: Any) -> np.ndarray:
@@ -69,8 +91,7 @@ def _check_mobility(mobility: Any, n_points: int, indptr: Any) -> np.ndarray:
         )
         raise ValueError(message)
     if not np.all(np.isfinite(mobility)):
-        message = "mobility contains NaN or infinity; replace them before"
-        raise ValueError(message)
+        _complain("mobility", mobility, indptr)
     return mobility
 
 

@@ -36,6 +36,7 @@ from imsminer.spectra._peak_references import (
     picking_axis,
     spectra_references,
 )
+from imsminer.spectra._polarity import warn_of_mixed_polarity
 from imsminer.spectra._search import measure_groups, search
 from imsminer.spectra._structure import with_structure
 
@@ -324,6 +325,7 @@ tuple of two floats, default="zscore"
             pixels = known_coordinates(X, places)
         if isinstance(X, Spectra):
             self._check_spectra(X, reset=True)
+            warn_of_mixed_polarity(self, X)
             self.axis_ = picking_axis(X, self.axis)
         else:
             if self.axis is not None:
