@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+from imsminer.cli import options as option
+
 __all__ = ["convert"]
 
 
@@ -26,19 +28,15 @@ __all__ = ["convert"]
 @click.option(
     "--ppm", default=10.0, show_default=True, help="Half width of their windows in ppm."
 )
-@click.option("--loq", type=float, help="Peaks must reach this times the noise. [10]")
-@click.option("--baseline/--no-baseline", default=None, help="Subtract a baseline.")
-@click.option("--align/--no-align", default=None, help="Align the m/z of each pixel.")
+@option.loq
+@option.baseline
+@option.align
 @click.option(
     "--normalize/--no-normalize",
     default=None,
     help="Divide by the total ion current. [on where peaks are picked]",
 )
-@click.option(
-    "--config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="TOML file with parameters of every step (see the user guide).",
-)
+@option.config
 @click.option(
     "--mode",
     type=click.Choice(["continuous", "processed"]),
@@ -57,16 +55,10 @@ __all__ = ["convert"]
     help="imzML: type of the stored m/z.",
 )
 @click.option("--zlib", "compress", is_flag=True, help="imzML: compress the arrays.")
-@click.option(
-    "--on-error",
-    type=click.Choice(["raise", "skip"]),
-    default="raise",
-    show_default=True,
-    help="Stop at pixels that cannot be read, or leave them out and count them.",
-)
-@click.option("--jobs", "-j", type=int, help="Threads; -1 uses all cores. [1]")
+@option.on_error
+@option.jobs
 @click.option("--overwrite", is_flag=True, help="Replace OUT where it exists.")
-@click.option("--quiet", "-q", is_flag=True, help="No progress bars, no summary.")
+@option.quiet
 def convert(source: Path, target: Path, quiet: bool, **options: Any) -> None:
     """Convert IN to OUT; the ending of OUT says what it becomes.
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from imsminer.cli import options as option
+
 __all__ = ["demo"]
 
 
@@ -16,7 +18,7 @@ __all__ = ["demo"]
     type=click.Path(path_type=Path),
     help="Folder for the results; those of an earlier demo are replaced.",
 )
-@click.option("--quiet", "-q", is_flag=True, help="No progress bars, no summary.")
+@option.quiet
 def demo(output: Path, quiet: bool) -> None:
     """Take a real kidney section through the default pipeline.
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from imsminer.cli import options as option
 from imsminer.cli.output import MARK, common_pixel_size, output_folder
 from imsminer.cli.targets import read_targets
 
@@ -12,9 +13,7 @@ __all__ = ["image"]
 
 
 @click.command(short_help="Show the images of known ions.")
-@click.argument(
-    "files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
-)
+@option.files
 @click.option(
     "--mz", "masses", type=float, multiple=True, help="m/z of an ion; repeat for more."
 )
@@ -38,9 +37,9 @@ __all__ = ["image"]
     type=click.Path(path_type=Path),
     help="Folder for the pictures and the table of intensities.",
 )
-@click.option("--jobs", "-j", type=int, help="Threads; -1 uses all cores. [1]")
+@option.jobs
 @click.option("--overwrite", is_flag=True, help="Replace results of an earlier run.")
-@click.option("--quiet", "-q", is_flag=True, help="No progress bars, no summary.")
+@option.quiet
 def image(
     files: tuple[Path, ...],
     masses: tuple[float, ...],

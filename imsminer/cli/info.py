@@ -7,13 +7,13 @@ from typing import Any
 import click
 import numpy as np
 
+from imsminer.cli import options as option
+
 __all__ = ["info", "lines"]
 
 
 @click.command(short_help="Show what is in imzML files, and what is odd about them.")
-@click.argument(
-    "files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
-)
+@option.files
 @click.option("--checksum", is_flag=True, help="Compare the data with their checksum.")
 @click.option(
     "--statistics", is_flag=True, help="Read all spectra and describe ion currents."

@@ -1,8 +1,5 @@
 """An output folder that appears whole or not at all."""
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +7,8 @@ from pathlib import Path
 import click
 import numpy as np
 import pandas as pd
+
+from imsminer.io._atomic import atomic_path
 
 __all__ = ["common_pixel_size", "output_folder"]
 
@@ -64,22 +63,6 @@ def output_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
             )
             raise click.UsageError(message)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    try:
-        partial.chmod(0o755)
+    with atomic_path(path, overwrite=True, mark=MARK) as partial:
+        partial.mkdir()
         yield partial
-        _replace(partial, path)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-
-
-def _replace(partial: Path, path: Path) -> None:
-    """Move `partial` to `path`; what was there goes when the new folder stands."""
-    if not path.exists():
-        os.replace(partial, path)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
-    os.replace(path, old / path.name)
-    os.replace(partial, path)
-    shutil.rmtree(old, ignore_errors=True)

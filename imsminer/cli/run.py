@@ -6,15 +6,14 @@ from typing import Any
 
 import click
 
+from imsminer.cli import options as option
 from imsminer.cli.output import output_folder
 
 __all__ = ["run", "run_pipeline"]
 
 
 @click.command(short_help="Pick peaks, make ion images, segment the tissue.")
-@click.argument(
-    "files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
-)
+@option.files
 @click.option(
     "--output",
     "-o",
@@ -22,7 +21,7 @@ __all__ = ["run", "run_pipeline"]
     type=click.Path(path_type=Path),
     help="Folder for the results; it appears when all of them are complete.",
 )
-@click.option("--loq", type=float, help="Peaks must reach this times the noise. [10]")
+@option.loq
 @click.option(
     "--min-points", type=int, help="Smallest distance of two peaks, in m/z bins. [6]"
 )
@@ -33,29 +32,19 @@ __all__ = ["run", "run_pipeline"]
 @click.option(
     "--clusters", type=int, help="Number of groups of similar ion images. [8]"
 )
-@click.option("--baseline/--no-baseline", default=None, help="Subtract a baseline.")
-@click.option("--align/--no-align", default=None, help="Align the m/z of each pixel.")
+@option.baseline
+@option.align
 @click.option(
     "--normalize/--no-normalize",
     default=None,
     help="Divide each spectrum by its total ion current. [on]",
 )
-@click.option(
-    "--config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="TOML file with parameters of every step (see the user guide).",
-)
+@option.config
 @click.option("--random-state", type=int, default=0, show_default=True, help="Seed.")
-@click.option("--jobs", "-j", type=int, help="Threads; -1 uses all cores. [1]")
-@click.option(
-    "--on-error",
-    type=click.Choice(["raise", "skip"]),
-    default="raise",
-    show_default=True,
-    help="Stop at pixels that cannot be read, or leave them out and count them.",
-)
+@option.jobs
+@option.on_error
 @click.option("--overwrite", is_flag=True, help="Replace results of an earlier run.")
-@click.option("--quiet", "-q", is_flag=True, help="No progress bars, no summary.")
+@option.quiet
 def run(files: tuple[Path, ...], output: Path, **options: Any) -> None:
     """Take imzML FILES (or folders of them) through the default pipeline.
 

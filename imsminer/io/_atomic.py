@@ -27,7 +27,7 @@ def atomic_path(
         Whether what is at `path` already may be replaced.
     mark : str or None, default=None
         `None` when a file is written. For a folder, the file in it by which one that
-        may be replaced is recognized: no other folder is ever removed.
+        may be replaced is recognized: no other folder is ever removed, unless empty.
 
     Yields
     ------
@@ -71,6 +71,8 @@ def _check_replaceable(path: Path, overwrite: bool, mark: str | None) -> None:
     if mark is None and path.is_dir():
         message = f"{path} is a folder, which a file does not replace. Choose a name."
         raise FileExistsError(message)
+    if mark is not None and path.is_dir() and not any(path.iterdir()):
+        return
     if mark is not None and not (path / mark).is_file():
         message = (
             f"{path} exists and holds no {mark}, so it is something else than what "

@@ -66,6 +66,23 @@ def test_results_are_replaced_only_on_request(tmp_path):
     assert listing(tmp_path) == ["results"]
 
 
+def test_an_empty_folder_may_be_there_already(tmp_path):
+    target = tmp_path / "results"
+    target.mkdir()
+
+    def fail():
+        with output_folder(target, overwrite=False):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert listing(target) == []
+    with output_folder(target, overwrite=False) as folder:
+        (folder / "a.txt").write_text("a")
+    assert listing(target) == ["a.txt"]
+    assert listing(tmp_path) == ["results"]
+
+
 def test_a_folder_of_somebody_else_is_never_replaced(tmp_path):
     (tmp_path / "thesis.doc").write_text("years of work")
     for overwrite in (False, True):

@@ -119,6 +119,22 @@ def test_a_folder_of_something_else_is_never_removed(tmp_path, mark):
     assert (path / "cat.png").read_text() == "precious"
 
 
+def test_an_empty_folder_is_replaced_when_that_is_allowed(tmp_path):
+    path = tmp_path / "a.zarr"
+    path.mkdir()
+    with (
+        pytest.raises(FileExistsError, match="overwrite=True"),
+        atomic_path(path, overwrite=False, mark="mark"),
+    ):
+        pytest.fail("the block must not run")
+    with atomic_path(path, overwrite=True, mark="mark") as target:
+        target.mkdir()
+        (target / "mark").write_text("new")
+        assert names(path) == []
+    assert names(path) == ["mark"]
+    assert names(tmp_path) == ["a.zarr"]
+
+
 def test_a_file_is_not_replaced_by_a_folder(tmp_path):
     path = tmp_path / "a.zarr"
     path.write_text("a file")
