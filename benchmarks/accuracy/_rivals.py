@@ -169,6 +169,7 @@ def openms_calibrated(
 ) -> np.ndarray:
     """Return what InternalCalibration with a quadratic model makes of the m/z `at`."""
     oms, spectrum = _openms(mz, height)
+    oms.LogConfigHandler.getInstance().setLogLevel("ERROR")
     spectrum.setMSLevel(1)
     spectrum.setRT(0.0)
     run = oms.MSExperiment()
