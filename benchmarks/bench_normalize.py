@@ -8,7 +8,7 @@ validation, over that of a mere copy of the array, which bounds what is possible
 import numpy as np
 from _timing import interleave
 
-from imsminer.spectra._normalizing import array_chunk
+from imsminer.core.chunk import rows_as_chunk
 from imsminer.spectra.normalize import (
     MaxNormalizer,
     MedianNormalizer,
@@ -56,7 +56,7 @@ def main() -> None:
         X[:, 5] = 1.0
         print(f"{label}: {n} × {m}, float32")
         print(f"  {'':22}{'NumPy/ours, factors':>21}{'ours/copy, all':>16}")
-        chunk = array_chunk(X)
+        chunk = rows_as_chunk(X)
         for kind, rival in RIVALS.items():
             keywords = {"column": 5} if kind is ReferenceNormalizer else {}
             kernel = kind(**keywords).fit(X)._kernel

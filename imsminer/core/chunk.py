@@ -7,7 +7,13 @@ from typing import Any, ClassVar
 import joblib
 import numpy as np
 
-__all__ = ["ChunkKernel", "SpectrumChunk", "apply_kernel", "kernel_fingerprint"]
+__all__ = [
+    "ChunkKernel",
+    "SpectrumChunk",
+    "apply_kernel",
+    "kernel_fingerprint",
+    "rows_as_chunk",
+]
 
 #: m/z at which steps are asked whether they move the grid: a polynomial error that is
 #: not 0 everywhere is not 0 at each of them.
@@ -94,6 +100,17 @@ class SpectrumChunk:
     def replace(self, **changes: Any) -> "SpectrumChunk":
         """Return a chunk with some fields exchanged."""
         return dataclasses.replace(self, **changes)
+
+
+def rows_as_chunk(X: Any) -> SpectrumChunk:
+    """Return the rows of an array (n, m) as spectra on the axis 0, 1, 2, …"""
+    n_pixels, n_mz = X.shape
+    return SpectrumChunk(
+        rows=np.arange(n_pixels),
+        coordinates=np.zeros((n_pixels, 3), np.int64),
+        intensity=X,
+        mz=np.arange(n_mz, dtype=np.float64),
+    )
 
 
 class ChunkKernel:

@@ -61,6 +61,12 @@ class SpectraTransformer(
         """
         return self.fit(X, y, **fit_params).transform(X)  # type: ignore[attr-defined]
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.array_api_support = True
+        return tags
+
     def _check_spectra(self, X: Spectra, *, reset: bool) -> Spectra:
         """Check the rows and the number of m/z values of Spectra.
 

@@ -9,10 +9,8 @@ import numpy as np
 import pandas as pd
 
 from imsminer.core.chunk import SpectrumChunk
-from imsminer.core.engine import map_rows
 from imsminer.core.spectra import Spectra
-from imsminer.spectra._aligning import MatchChunk, match_all, rows_as_chunk
-from imsminer.spectra._frames import map_blocks
+from imsminer.spectra._aligning import MatchChunk, each_pixel, match_all
 from imsminer.spectra._massmodel import (
     HARM,
     MIN_GAIN,
@@ -66,9 +64,7 @@ def sample_pixels(values: Any, run_of_row: np.ndarray) -> np.ndarray | None:
 
 def match_values(values: Any, model: MassModel, n_jobs: int | None) -> Matches:
     """Match all spectra, or rows of an array: one pass."""
-    table = _each_pixel(
-        values, MatchChunk(model), ("align", joblib.hash(model)), n_jobs
-    )
+    table = each_pixel(values, MatchChunk(model), ("align", joblib.hash(model)), n_jobs)
     k = model.reference.size
     table = table.astype(np.float64)
     lines = None if model.grid is None else table[:, 2 * k :].reshape(-1, 3, 2)
@@ -78,14 +74,7 @@ def match_values(values: Any, model: MassModel, n_jobs: int | None) -> Matches:
 def describe_values(values: Any, model: MassModel, n_jobs: int | None) -> np.ndarray:
     """Return the facts of all spectra, or rows of an array, (n, 7): one pass."""
     key = ("align report", joblib.hash(model))
-    return _each_pixel(values, DescribePixels(model), key, n_jobs)
-
-
-def _each_pixel(values: Any, reader: Any, key: tuple, n_jobs: int | None) -> np.ndarray:
-    if isinstance(values, Spectra):
-        return map_rows(values, reader, key, n_jobs=n_jobs, label="Matching")
-    parts = map_blocks(lambda block: reader(rows_as_chunk(block)), values, n_jobs)
-    return np.concatenate(parts)
+    return each_pixel(values, DescribePixels(model), key, n_jobs)
 
 
 @dataclass(frozen=True)

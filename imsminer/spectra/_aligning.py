@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,8 +10,10 @@ import numpy as np
 
 from imsminer._array import array_namespace, device_of, is_numpy_array, to_numpy
 from imsminer.core.chunk import ChunkKernel, SpectrumChunk
+from imsminer.core.engine import map_rows
 from imsminer.core.spectra import Spectra
 from imsminer.core.windows import cell_edges
+from imsminer.spectra._frames import map_chunks
 from imsminer.spectra._kernels import (
     align_grid_numba,
     align_grid_xp,
@@ -24,9 +27,10 @@ from imsminer.spectra._massmodel import STRAIGHT, MassModel, Matches
 __all__ = [
     "AlignSpectra",
     "MatchChunk",
+    "each_pixel",
     "match",
+    "require_unit",
     "resample",
-    "rows_as_chunk",
     "runs_of",
 ]
 
@@ -160,15 +164,29 @@ def resample(
     return align_warp_xp.resample_rows(X, edges, theta, centre, half, ppm, knots)
 
 
-def rows_as_chunk(block: Any) -> SpectrumChunk:
-    """Return rows of an array as spectra on the axis 0, 1, 2, …"""
-    n_pixels, n_mz = block.shape
-    return SpectrumChunk(
-        rows=np.arange(n_pixels),
-        coordinates=np.zeros((n_pixels, 3), np.int64),
-        intensity=block,
-        mz=np.arange(n_mz, dtype=np.float64),
-    )
+def each_pixel(
+    values: Any, reader: Callable, key: Hashable, n_jobs: int | None
+) -> np.ndarray:
+    """Return what `reader` says of each spectrum, or row of an array: one pass."""
+    if isinstance(values, Spectra):
+        return map_rows(values, reader, key, n_jobs=n_jobs, label="Matching")
+    return map_chunks(reader, values, n_jobs)
+
+
+def require_unit(
+    estimator: Any, *, fitted: bool, ppm: bool, with_mz: str = "Spectra"
+) -> None:
+    """Refuse Spectra after a fit on an array, and the other way round.
+
+    `fitted` and `ppm` say whether errors were, and are, in ppm (else in points).
+    """
+    if fitted != ppm:
+        name, kinds = type(estimator).__name__, ("an array", with_mz)
+        message = (
+            f"{name} was fitted on {kinds[fitted]} and got {kinds[ppm]}: an array has "
+            "no m/z. Fit it on what it is to transform."
+        )
+        raise ValueError(message)
 
 
 def runs_of(values: Any) -> np.ndarray:

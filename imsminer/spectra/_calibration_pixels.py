@@ -7,11 +7,8 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from imsminer.core.engine import map_rows
-from imsminer.core.spectra import Spectra
-from imsminer.spectra._aligning import MatchChunk, rows_as_chunk, runs_of
+from imsminer.spectra._aligning import MatchChunk, each_pixel, runs_of
 from imsminer.spectra._calibrating import CalibrateSpectra
-from imsminer.spectra._frames import map_blocks
 from imsminer.spectra._massmodel import FLAT, Matches, learn_run
 
 __all__ = ["learn_pixels", "pixel_table"]
@@ -70,12 +67,7 @@ def _match(
     kernel: CalibrateSpectra, values: Any, n_jobs: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
     reader = MatchChunk(kernel.model)
-    if isinstance(values, Spectra):
-        places = (kernel.model.reference, kernel.model.width)
-        key = ("calibrate pixels", joblib.hash(places))
-        table = map_rows(values, reader, key, n_jobs=n_jobs, label="Matching")
-    else:
-        parts = map_blocks(lambda block: reader(rows_as_chunk(block)), values, n_jobs)
-        table = np.concatenate(parts)
+    key = ("calibrate pixels", joblib.hash(reader))
+    table = each_pixel(values, reader, key, n_jobs)
     errors, heights = np.split(table.astype(np.float64), 2, axis=1)
     return errors, heights

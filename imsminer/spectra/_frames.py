@@ -11,13 +11,14 @@ from sklearn.utils.validation import validate_data
 
 from imsminer._array import array_namespace, device_of, is_numpy_array, namespace_of
 from imsminer._sklearn_compat import Parallel, delayed
+from imsminer.core.chunk import SpectrumChunk, rows_as_chunk
 
 __all__ = [
     "SameColumns",
     "check_values",
     "empty_like",
     "frame_like",
-    "map_blocks",
+    "map_chunks",
     "map_values",
 ]
 
@@ -68,22 +69,23 @@ def frame_like(original: Any, values: Any) -> Any:
     return values
 
 
-def map_blocks(
-    function: Callable[[np.ndarray], Any], X: np.ndarray, n_jobs: int | None
-) -> list:
-    """Apply `function` to blocks of the rows of `X`, in threads; results in order.
+def map_chunks(
+    function: Callable[[SpectrumChunk], Any], X: Any, n_jobs: int | None
+) -> Any:
+    """Apply `function` to blocks of the rows of `X`; its results as one array.
 
     An array that is not NumPy's is one block: its library has threads of its own.
     """
     if not is_numpy_array(X):
-        return [function(X)]
-    return _run(lambda rows: function(X[rows]), _blocks(X), n_jobs)
+        return function(rows_as_chunk(X))
+    parts = _run(lambda rows: function(rows_as_chunk(X[rows])), _blocks(X), n_jobs)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def map_values(
     function: Callable[[np.ndarray], Any], X: np.ndarray, n_jobs: int | None
 ) -> Any:
-    """Do the same with a function whose results are like its argument, as one array."""
+    """Do the same with a function of arrays that returns an array like its own."""
     if not is_numpy_array(X):
         return function(X)
     out = np.empty_like(X)

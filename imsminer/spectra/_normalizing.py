@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -21,14 +20,25 @@ from imsminer._array import (
     to_numpy,
 )
 from imsminer._sklearn_compat import Interval, StrOptions
-from imsminer.core.chunk import ChunkKernel, SpectrumChunk, kernel_fingerprint
+from imsminer.core.chunk import (
+    ChunkKernel,
+    SpectrumChunk,
+    kernel_fingerprint,
+    rows_as_chunk,
+)
 from imsminer.core.engine import map_rows, raise_not_finite
 from imsminer.core.estimator import SpectraTransformer
 from imsminer.core.spectra import Spectra
-from imsminer.spectra._frames import SameColumns, check_values, frame_like, map_blocks
+from imsminer.spectra._frames import (
+    SameColumns,
+    check_values,
+    frame_like,
+    map_chunks,
+    map_values,
+)
 from imsminer.spectra._kernels import normalize_numba, normalize_xp
 
-__all__ = ["DivideSpectra", "array_chunk", "measure_points", "sum_values"]
+__all__ = ["DivideSpectra", "measure_points", "sum_values"]
 
 #: A smaller factor could not be inverted: dividing by it would give infinities.
 SMALLEST = 1e-300
@@ -74,17 +84,6 @@ def factors_of(measure: Any, scale: float) -> Any:
     factors = xp.where(factors <= SMALLEST, xp.zeros_like(factors), factors)
     # Values over an infinite factor would be 0 in silence.
     return xp.where(xp.isinf(factors), xp.full_like(factors, xp.nan), factors)
-
-
-def array_chunk(X: Any) -> SpectrumChunk:
-    """Return an array (n, m) as spectra on the axis 0, 1, 2, …"""
-    n_pixels, n_columns = X.shape
-    return SpectrumChunk(
-        rows=np.arange(n_pixels),
-        coordinates=np.zeros((n_pixels, 3), np.int64),
-        intensity=X,
-        mz=np.arange(n_columns, dtype=np.float64),
-    )
 
 
 def sum_values(chunk: SpectrumChunk) -> Any:
@@ -202,9 +201,9 @@ class _Normalizer(SameColumns, SpectraTransformer):
         check_same_namespace(self, "transform", self.factors_, values)
 
         def divide(block: Any) -> Any:
-            return self._finite(kernel(array_chunk(block)).intensity)
+            return self._finite(kernel(rows_as_chunk(block)).intensity)
 
-        return frame_like(X, self._by_block(divide, values))
+        return frame_like(X, map_values(divide, values, self.n_jobs))
 
     def factors(self, X: Any) -> Any:
         """Return what `transform` divides each pixel of `X` by.
@@ -276,11 +275,7 @@ class _Normalizer(SameColumns, SpectraTransformer):
             if not np.all(np.isfinite(measure)):
                 raise_not_finite(values)
             return measure
-        return self._by_block(lambda block: kernel.measure(array_chunk(block)), values)
-
-    def _by_block(self, function: Callable, values: Any) -> Any:
-        parts = map_blocks(function, values, self.n_jobs)
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return map_chunks(kernel.measure, values, self.n_jobs)
 
     def _choose_scale(self, measure: np.ndarray) -> float:
         # In order, so that the mean does not depend on the order of the pixels.
@@ -355,9 +350,3 @@ class _Normalizer(SameColumns, SpectraTransformer):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "scale_")
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        tags.array_api_support = True
-        return tags

@@ -18,6 +18,7 @@ from imsminer._array import (
     is_numpy_array,
 )
 from imsminer._sklearn_compat import Interval, StrOptions
+from imsminer.core.chunk import rows_as_chunk
 from imsminer.core.estimator import SpectraTransformer
 from imsminer.core.spectra import Spectra
 from imsminer.spectra._align_learning import (
@@ -31,13 +32,13 @@ from imsminer.spectra._align_learning import (
     run_table,
     sample_pixels,
 )
-from imsminer.spectra._aligning import AlignSpectra, rows_as_chunk, runs_of
+from imsminer.spectra._aligning import AlignSpectra, require_unit, runs_of
 from imsminer.spectra._frames import (
     SameColumns,
     check_values,
     empty_like,
     frame_like,
-    map_blocks,
+    map_values,
 )
 from imsminer.spectra._massmodel import (
     MassModel,
@@ -310,13 +311,11 @@ class MassAligner(SameColumns, SpectraTransformer):
         if self._kernel is None or not self._kernel.model.applied.any():
             return frame_like(X, values)
         self._require_unit(ppm=False)
-        parts = map_blocks(
-            lambda block: self._kernel(rows_as_chunk(block)).intensity,
-            values,
-            self.n_jobs,
-        )
-        whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return frame_like(X, whole)
+
+        def correct(block: Any) -> Any:
+            return self._kernel(rows_as_chunk(block)).intensity
+
+        return frame_like(X, map_values(correct, values, self.n_jobs))
 
     def report(self, X: Any) -> pd.DataFrame:
         """Return what `report_` says of the pixels of `fit`, for those of `X`.
@@ -371,15 +370,7 @@ class MassAligner(SameColumns, SpectraTransformer):
         return other.fit(run).reference_
 
     def _require_unit(self, *, ppm: bool) -> None:
-        if self._kernel.model.ppm != ppm:
-            fitted, got = (
-                ("Spectra", "an array") if not ppm else ("an array", "Spectra")
-            )
-            message = (
-                f"MassAligner was fitted on {fitted} and got {got}: an array has no "
-                "m/z. Fit it on what it is to transform."
-            )
-            raise ValueError(message)
+        require_unit(self, fitted=self._kernel.model.ppm, ppm=ppm)
 
     def _warn_few(self, found: int) -> None:
         message = (
@@ -398,9 +389,3 @@ class MassAligner(SameColumns, SpectraTransformer):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_kernel")
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        tags.array_api_support = True
-        return tags

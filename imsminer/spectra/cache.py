@@ -207,12 +207,6 @@ class SpectraCache(SameColumns, SpectraTransformer):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_is_fitted")
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        tags.array_api_support = True
-        return tags
-
 
 def _size(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.iterdir() if file.is_file())

@@ -12,9 +12,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from imsminer._array import check_same_namespace
 from imsminer._sklearn_compat import Interval, StrOptions
+from imsminer.core.chunk import rows_as_chunk
 from imsminer.core.estimator import SpectraTransformer
 from imsminer.core.spectra import Spectra
-from imsminer.spectra._aligning import rows_as_chunk
+from imsminer.spectra._aligning import require_unit
 from imsminer.spectra._calibration import (
     calibrate_runs,
     checked_references,
@@ -30,7 +31,7 @@ from imsminer.spectra._frames import (
     check_values,
     empty_like,
     frame_like,
-    map_blocks,
+    map_values,
 )
 from imsminer.spectra._massmodel import HARM
 
@@ -261,12 +262,11 @@ class MassCalibrator(SameColumns, SpectraTransformer):
         if self._kernel is None or not self._kernel.model.applied.any():
             return frame_like(X, values)
         self._require_unit(ppm=False)
-        parts = map_blocks(
-            lambda block: self._kernel(rows_as_chunk(block)).intensity,
-            values,
-            self.n_jobs,
-        )
-        return frame_like(X, parts[0] if len(parts) == 1 else np.concatenate(parts))
+
+        def correct(block: Any) -> Any:
+            return self._kernel(rows_as_chunk(block)).intensity
+
+        return frame_like(X, map_values(correct, values, self.n_jobs))
 
     def transform_peaks(self, peaks: pd.DataFrame, run: str | None = None) -> Any:
         """Correct a table of peaks by the polynomial of a run.
@@ -378,13 +378,8 @@ class MassCalibrator(SameColumns, SpectraTransformer):
         return runs.index(run)
 
     def _require_unit(self, *, ppm: bool) -> None:
-        if self._ppm != ppm:
-            kinds = ("an array", "Spectra or a table of peaks")
-            message = (
-                f"MassCalibrator was fitted on {kinds[self._ppm]} and got "
-                f"{kinds[ppm]}: an array has no m/z. Fit it on what it is to transform."
-            )
-            raise ValueError(message)
+        kinds = "Spectra or a table of peaks"
+        require_unit(self, fitted=self._ppm, ppm=ppm, with_mz=kinds)
 
     def _forget_columns(self) -> None:
         for name in ("n_features_in_", "feature_names_in_"):
@@ -392,9 +387,3 @@ class MassCalibrator(SameColumns, SpectraTransformer):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_kernel")
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        tags.array_api_support = True
-        return tags

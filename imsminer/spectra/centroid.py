@@ -6,7 +6,6 @@ import numbers
 from functools import partial
 from typing import Any, ClassVar
 
-import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from imsminer._array import check_same_namespace
@@ -24,7 +23,7 @@ from imsminer.spectra._frames import (
     check_values,
     empty_like,
     frame_like,
-    map_blocks,
+    map_values,
 )
 
 __all__ = ["CentroidSpectra"]
@@ -190,9 +189,7 @@ class CentroidSpectra(SameColumns, SpectraTransformer):
         values = check_values(self, X, reset=False)
         check_same_namespace(self, "transform", getattr(self, "_like", values), values)
         pick = partial(pick_columns, kernel=PickCentroids(*self._settings()))
-        parts = map_blocks(pick, values, self.n_jobs)
-        whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return frame_like(X, whole)
+        return frame_like(X, map_values(pick, values, self.n_jobs))
 
     def _settings(self) -> tuple[float, float | None, int, str]:
         width = int(self.min_points) - 1

@@ -12,15 +12,15 @@ from sklearn import get_config
 from imsminer._array import array_namespace, device_of, is_numpy_array, to_numpy
 from imsminer._sklearn_compat import Interval
 from imsminer.core.axis import MassAxis
-from imsminer.core.chunk import SpectrumChunk
+from imsminer.core.chunk import SpectrumChunk, rows_as_chunk
 from imsminer.core.engine import axis_statistics, map_rows, row_statistics
 from imsminer.core.spectra import Spectra
 from imsminer.core.windows import cell_edges
+from imsminer.spectra._frames import map_chunks
 from imsminer.spectra._kernels import normalize_numba, normalize_xp
 from imsminer.spectra._normalizing import (
     DivideSpectra,
     _Normalizer,
-    array_chunk,
     measure_points,
     sum_values,
 )
@@ -53,7 +53,7 @@ def median_quotients(values: Any, reference: np.ndarray) -> Any:
     if not is_numpy_array(values):
         xp, device = array_namespace(values), device_of(values)
         reference = xp.asarray(reference, device=device)
-    return measure_points("medians", array_chunk(values / reference))
+    return measure_points("medians", rows_as_chunk(values / reference))
 
 
 @dataclass(frozen=True)
@@ -179,14 +179,16 @@ class PQNNormalizer(_Normalizer):
         kernel = DivideByQuotient(1.0, low[used], high[used], reference)
         if values is None:
             return kernel, self._measures(X, kernel)
+
         # What the reference was found in says the quotients, too: no further pass.
-        return kernel, self._by_block(
-            lambda block: median_quotients(block[:, used], reference), values
-        )
+        def measure(chunk: SpectrumChunk) -> Any:
+            return median_quotients(chunk.intensity[:, used], reference)
+
+        return kernel, map_chunks(measure, values, self.n_jobs)
 
     def _learn_array(self, X: Any) -> tuple:
         xp = array_namespace(X)
-        total = self._by_block(lambda block: sum_values(array_chunk(block)), X)
+        total = map_chunks(sum_values, X, self.n_jobs)
         count = xp.sum(xp.astype((X > 0) & (total > 0)[:, None], xp.int64), axis=0)
         n_filled = int(xp.sum(xp.astype(total > 0, xp.int64)))
         columns = self._choose(to_numpy(count), n_filled, mean_columns(X))

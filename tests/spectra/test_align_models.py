@@ -11,9 +11,10 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from imsminer import MassAligner, PeakPicker, Spectra
+from imsminer.core.chunk import rows_as_chunk
 from imsminer.core.windows import cell_edges
 from imsminer.spectra._align_learning import match_values
-from imsminer.spectra._aligning import resample, rows_as_chunk
+from imsminer.spectra._aligning import resample
 from imsminer.spectra._kernels import (
     align_grid_numba,
     align_grid_xp,

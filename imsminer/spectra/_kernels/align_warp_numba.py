@@ -11,6 +11,9 @@ import numpy as np
 
 __all__ = ["resample_at", "resample_rows", "shift_points", "slopes"]
 
+#: Places at a time where all move by as many cells.
+STEADY = 256
+
 
 @nb.njit(nogil=True, cache=True, inline="always")
 def _error(m, line, centre, half, knots):
@@ -93,11 +96,43 @@ def _move_edges(edges, a, b, centre, half, ppm, place):
 
 
 @nb.njit(nogil=True, cache=True)
-def resample_at(y, edges, place, inverse, slope, out):
-    """Set `out` (m,) to the differences of the integral of `y` between places."""
+def _all_between(low, place, high):
+    n = 0
+    for k in range(place.size):
+        n += np.int64(low[k] <= place[k]) & np.int64(place[k] < high[k])
+    return n == place.size
+
+
+@nb.njit(nogil=True, cache=True)
+def _parts(y, d0, d1, low, inverse, place, part):
+    for k in range(part.size):
+        t = (place[k] - low[k]) * inverse[k]
+        t = t if t > 0.0 else 0.0
+        t = t if t < 1.0 else 1.0
+        part[k] = _part(np.float64(y[k]), d0[k], d1[k], t)
+
+
+@nb.njit(nogil=True, cache=True)
+def _differences(before, part, y0, y1, out):
+    for k in range(out.size):
+        value = part[k] - before[k] + y0[k]
+        positive = (y0[k] >= 0) & (y1[k] >= 0)
+        out[k] = 0.0 if (value < 0) & positive else value
+
+
+@nb.njit(nogil=True, cache=True)
+def _no_negative(y):
+    for k in range(y.size):
+        if y[k] < 0:
+            return False
+    return True
+
+
+@nb.njit(nogil=True, cache=True)
+def _one_by_one(y, edges, place, inverse, slope, out, start, stop, q, before):
+    """Set ``out[start:stop]``, from the part `before` in cell q on; return the last."""
     m = y.size
-    q, before = 0, 0.0
-    for j in range(m):
+    for j in range(start, stop):
         if j == m - 1:
             p, part = m - 1, np.float64(y[m - 1])
         else:
@@ -116,14 +151,43 @@ def resample_at(y, edges, place, inverse, slope, out):
             value = 0.0
         out[j] = value
         q, before = p, part
+    return q, before
 
 
 @nb.njit(nogil=True, cache=True)
-def _no_negative(y):
-    for k in range(y.size):
-        if y[k] < 0:
-            return False
-    return True
+def resample_at(y, edges, place, inverse, slope, out):
+    """Set `out` (m,) to the differences of the integral of `y` between places.
+
+    Where a whole block of places lies as many cells further on as the place before it,
+    all of it is computed at once, else one place after the other.
+    """
+    m = y.size
+    q, before, j = 0, 0.0, 0
+    parts = np.empty(STEADY + 1)
+    while j < m:
+        p, stop = q + 1, j + STEADY
+        n = p + STEADY
+        if n < m and _all_between(
+            edges[p:n], place[j + 1 : stop + 1], edges[p + 1 : n + 1]
+        ):
+            parts[0] = before
+            _parts(
+                y[p:n],
+                slope[p:n],
+                slope[p + 1 : n + 1],
+                edges[p:n],
+                inverse[p:n],
+                place[j + 1 : stop + 1],
+                parts[1:],
+            )
+            _differences(parts[:-1], parts[1:], y[q : n - 1], y[p:n], out[j:stop])
+            q, before, j = n - 1, parts[STEADY], stop
+            continue
+        stop = min(stop, m)
+        q, before = _one_by_one(
+            y, edges, place, inverse, slope, out, j, stop, q, before
+        )
+        j = stop
 
 
 @nb.njit(nogil=True, cache=True)
