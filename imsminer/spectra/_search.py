@@ -137,7 +137,15 @@ def _search_one(
         if change <= UNSTABLE * max(found, number) or change > before:
             break
         width, number, before = wider, found, change
-    return _search_smoothed(width, *arguments, settings)
+    peaks, noise = _search_smoothed(width, *arguments, settings)
+    # Centroids of weak ions scatter farther than those of strong ones.
+    wider = max(2 * width, 1.0)
+    while wider <= widest:
+        more, _ = _search_smoothed(wider, *arguments, settings)
+        near = _is_near(more["mz"], more["fwhm"], peaks["mz"])
+        peaks = _add_peaks(peaks, more[~near], settings.min_points)
+        wider *= 2
+    return peaks, noise
 
 
 def _search_matched(
@@ -270,28 +278,36 @@ def _search_smoothed(
         resolution=RESOLVED * references.resolution,
     )
     if shot > 0:
-        seen = np.rint(peaks["frequency"] * references.n_pixels)
-        least = _least_pixels(counting.rate, references, peaks)
-        peaks = peaks[seen >= least].reset_index(drop=True)
+        peaks = peaks[_agreed(counting.rate, references, peaks)]
+        peaks = peaks.reset_index(drop=True)
     return peaks, noise
 
 
-def _least_pixels(rate: float, references: References, peaks: pd.DataFrame) -> float:
-    """Return how many pixels must agree on a peak, so that chance makes less than one.
+def _agreed(rate: float, references: References, peaks: pd.DataFrame) -> np.ndarray:
+    """Mark the peaks on which more pixels agree than chance brings together.
 
-    No more than half of the pixels are asked to.
+    Chance fills a bin as a Poisson number does. Centroids are looked for within a
+    FWHM wherever it lies: clusters of k among windows of mean r are about k - r times
+    as many as among windows that do not overlap (Aldous 1989, "Probability
+    approximations via the Poisson clumping heuristic"). No more than half of the
+    pixels are asked to agree.
     """
-    n_places = references.mz.size
+    seen = np.rint(peaks["frequency"].to_numpy() * references.n_pixels)
+    n_places, clumps, mean = references.mz.size, 1.0, rate
     if references.centroided and len(peaks):
-        # Centroids are looked for within a FWHM, not in a single bin.
         width = np.gradient(references.mz)[peaks["bin"]]
-        bins = max(float(np.median(peaks["fwhm"] / width)), 1.0)
-        n_places, rate = n_places / bins, rate * bins
-    number = np.arange(LEAST_PIXELS, 1000)
-    chance = n_places * pdtrc(number - 1, rate)
-    likely = number[chance >= CHANCE]
-    least = likely[-1] + 1 if likely.size else LEAST_PIXELS
-    return min(float(least), references.n_pixels / 2)
+        bins = np.maximum(peaks["fwhm"].to_numpy() / width, 1.0)
+        mean = rate * bins
+        n_places, clumps = n_places / bins, np.maximum(seen - mean, 1.0)
+    chance = n_places * clumps * pdtrc(np.maximum(seen - 1, 0), mean)
+    enough = (seen >= LEAST_PIXELS) & (chance < CHANCE)
+    return enough | (seen >= references.n_pixels / 2)
+
+
+def _is_near(mz: pd.Series, reach: pd.Series, others: pd.Series) -> np.ndarray:
+    """Mark the m/z that have any of the others, which are sorted, within reach."""
+    first = np.searchsorted(others, mz - reach)
+    return np.searchsorted(others, mz + reach, side="right") > first
 
 
 def _add_peaks(
