@@ -30,7 +30,9 @@ METHODS = ("area", "sum", "max", "mean")
 def cell_edges(mz: np.ndarray) -> np.ndarray:
     """Return the edges of the samples' cells: half-way between neighbours."""
     if mz.size == 1:
-        return np.array([mz[0] - 0.5, mz[0] + 0.5])
+        # It stands for its own m/z alone; the column of an array has a width of 1.
+        half = 1e-6 * mz[0] if mz[0] > 0 else 0.5
+        return np.array([mz[0] - half, mz[0] + half])
     middle = 0.5 * (mz[1:] + mz[:-1])
     first, last = 2 * mz[0] - middle[0], 2 * mz[-1] - middle[-1]
     return np.concatenate([[first], middle, [last]])

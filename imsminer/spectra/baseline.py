@@ -272,10 +272,15 @@ class BaselineSubtractor(SameColumns, SpectraTransformer):
         """Find the baseline of the mean spectrum: one pass."""
         axis = sample_cells(X) if X.mz is None else None
         found = axis_statistics(X, axis, full=False, n_jobs=self.n_jobs)
-        mz = np.asarray(to_numpy(found.mz), np.float64)
+        mz, mean = np.asarray(to_numpy(found.mz), np.float64), found.mean
+        filled = np.flatnonzero(mean)
+        if axis is not None and filled.size:
+            # The 0 of bins beyond all samples would draw the curve down.
+            inside = slice(filled[0], filled[-1] + 1)
+            mz, mean = mz[inside], mean[inside]
         method = self._method()
         reach = method.width.reach(mz, spacing_of(mz))
-        mean = found.mean[None, :]
+        mean = mean[None, :]
         rest = method.rest(mean, mz, reach, int(reach.max(initial=1)))
         self.baseline_, self.mz_ = (np.maximum(mean, 0) - rest)[0], mz
 
