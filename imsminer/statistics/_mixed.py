@@ -7,9 +7,11 @@ from imsminer.statistics._linear import RELATIVE, Contrasts, indicator
 
 __all__ = ["mixed_model"]
 
-#: Ratios of the variances between and within levels that are tried first.
-RATIOS = np.concatenate([[0.0], np.logspace(-4, 6, 61)])
-#: Halvings of the interval around the best of them: to 1e-8 of the ratio.
+#: Ratios of the variances between and within levels that are tried first; those below
+#: 0 in units of the smallest that is possible.
+BELOW = -1 + np.logspace(-4, 0, 25)
+ABOVE = np.logspace(-4, 6, 61)
+#: Steps of the golden section around the best of them: to 1e-9 of the interval.
 STEPS = 45
 GOLDEN = 0.5 * (np.sqrt(5.0) - 1.0)
 
@@ -17,11 +19,17 @@ GOLDEN = 0.5 * (np.sqrt(5.0) - 1.0)
 def mixed_model(
     values: np.ndarray, groups: np.ndarray, levels: np.ndarray, pairs: np.ndarray
 ) -> Contrasts:
-    """Fixed groups and a random intercept per level, by restricted likelihood.
+    """Fixed groups and a correlation within levels, by restricted likelihood.
 
     All features share the design, so one eigendecomposition (Kang et al. 2008) makes
     the likelihood a sum over as many terms as there are values, and the ratio of the
     two variances is found for all features together.
+
+    The variance between levels may come out below 0: values of one level are then less
+    alike than others. A bound at 0 makes F too large in blocks and too small for units
+    with repeats; without it, F of complete designs is that of the analysis of variance,
+    and exact. Only where units have unequal numbers of repeats is 0 the bound: below
+    it, the unit with the most of them would take all the weight.
 
     Parameters
     ----------
@@ -48,7 +56,7 @@ def mixed_model(
     roots, vectors = np.linalg.eigh(basis.T @ Z @ Z.T @ basis)
     roots = np.maximum(roots, 0.0)
     rotated = (vectors.T @ basis.T @ values) ** 2
-    ratio = _best_ratio(roots, rotated)
+    ratio = _best_ratio(roots, rotated, _least_ratio(X, Z))
     within = (rotated / (1 + ratio * roots[:, None])).sum(axis=0) / (n - k)
     size = np.abs(values).max(axis=0) + np.abs(centre)
     within = np.where(within > (RELATIVE * size) ** 2, within, np.nan)
@@ -72,8 +80,16 @@ def mixed_model(
     )
 
 
-def _best_ratio(roots: np.ndarray, rotated: np.ndarray) -> np.ndarray:
+def _least_ratio(X: np.ndarray, Z: np.ndarray) -> float:
+    size = Z.sum(axis=0)
+    holds_several = ((Z.T @ X > 0).sum(axis=1) > 1).any()
+    return -1.0 / size.max() if holds_several or np.ptp(size) == 0 else 0.0
+
+
+def _best_ratio(roots: np.ndarray, rotated: np.ndarray, least: float) -> np.ndarray:
     """Ratio of variances of the largest restricted likelihood, (n_features,)."""
+    # The limit itself would make V singular.
+    ratios = np.concatenate([-least * BELOW, ABOVE])
 
     def cost(ratio: np.ndarray) -> np.ndarray:
         scale = 1 + ratio * roots[:, None]
@@ -81,17 +97,15 @@ def _best_ratio(roots: np.ndarray, rotated: np.ndarray) -> np.ndarray:
         return len(roots) * np.log(total) + np.log(scale).sum(axis=0)
 
     n_features = rotated.shape[1]
-    found = np.stack([cost(np.full(n_features, ratio)) for ratio in RATIOS])
+    found = np.stack([cost(np.full(n_features, ratio)) for ratio in ratios])
     best = np.argmin(found, axis=0)
-    low = RATIOS[np.maximum(best - 1, 0)]
-    high = RATIOS[np.minimum(best + 1, len(RATIOS) - 1)]
+    low = ratios[np.maximum(best - 1, 0)]
+    high = ratios[np.minimum(best + 1, len(ratios) - 1)]
     for _ in range(STEPS):
         left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
         smaller = cost(left) < cost(right)
         low, high = np.where(smaller, low, left), np.where(smaller, right, high)
-    ratio = 0.5 * (low + high)
-    # Nothing between levels: the end of the range itself.
-    return np.where(cost(np.zeros(n_features)) <= cost(ratio), 0.0, ratio)
+    return 0.5 * (low + high)
 
 
 def _generalized(
