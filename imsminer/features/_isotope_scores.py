@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +66,8 @@ def score_isotopes(
     n_peaks : int, default=4
         Isotopologues (nominal masses) of each ion, the most abundant first.
     n_decoys : int, default=20
-        Decoys of each ion, of 80 elements that are no adducts; 0 leaves `fdr` out.
+        Decoys per ion that was searched for, drawn for the hits from 80 elements that
+        are no adducts (so at most 80 per hit); 0 leaves `fdr` out.
     peaks : DataFrame with `mz` or array-like of float, default=None
         The peaks that were annotated. Hits lie at peaks, so decoys must as well: those
         that do not, within `ppm`, get the score 0 and need no image. None takes the
@@ -142,7 +144,7 @@ def score_isotopes(
           name  spatial  spectral   fdr
     0  PI 38:4     0.73      0.95  0.02
     """
-    _check_numbers(ppm=ppm, n_peaks=n_peaks)
+    _check_numbers(ppm=ppm, n_peaks=n_peaks, n_decoys=n_decoys)
     columns = [name for name in ("formula", "adduct") if name not in hits.columns]
     if columns:
         message = (
@@ -153,12 +155,9 @@ def score_isotopes(
     pixels = _pixels(data, coordinates, runs)
     known_mz = _known_mz(data, peaks)
     seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
-    keys = [
-        None if pd.isna(f) or pd.isna(a) else (str(f), str(a))
-        for f, a in zip(hits["formula"], hits["adduct"], strict=True)
-    ]
+    keys = _keys(hits)
     ions = [key for key in dict.fromkeys(keys) if key is not None]
-    if not ions:
+    if not ions and len(hits):
         message = (
             "score_isotopes: no hit has a formula and an adduct, so that no isotope "
             "pattern is known. Annotate with a database that has formulas."
@@ -170,10 +169,13 @@ def score_isotopes(
         _Ion(isotope_pattern(f, adducts[a], n_peaks), a, is_decoy=False)
         for f, a in ions
     ]
+    if not ions:
+        return hits.assign(**dict.fromkeys([*SCORES, *["fdr"] * (n_decoys > 0)], 0.0))
     drawn = dict.fromkeys(adducts, 0)
     span = _span(wanted, known_mz)
     for formula, name in ions if n_decoys else ():
-        decoys = _decoys(formula, adducts[name], n_decoys, n_peaks, seed, span)
+        n = math.ceil(n_decoys * searched[name] / sum(a == name for _, a in ions))
+        decoys = _decoys(formula, adducts[name], n, n_peaks, seed, span)
         drawn[name] += len(decoys)
         at_peak = [_Ion(p, name, is_decoy=True) for p in decoys]
         wanted += [ion for ion in at_peak if _at_peak(ion.pattern, known_mz, ppm)]
@@ -187,6 +189,18 @@ def score_isotopes(
     found = pd.DataFrame(values, columns=result.columns, index=hits.index)
     others = hits.drop(columns=[c for c in result.columns if c in hits.columns])
     return pd.concat([others, found], axis=1)
+
+
+def _keys(hits: pd.DataFrame) -> list[tuple[str, str] | None]:
+    """Return formula and adduct of each hit; None where the formula is not known."""
+    known = {}
+    for text in pd.unique(hits["formula"]):
+        try:
+            known[text] = not pd.isna(text) and bool(parse_formula(str(text)))
+        except ValueError:
+            known[text] = False
+    pairs = zip(hits["formula"], hits["adduct"], strict=True)
+    return [(str(f), str(a)) if known.get(f) else None for f, a in pairs]
 
 
 def _score(
@@ -306,10 +320,13 @@ def _known_mz(data: Any, peaks: Any) -> np.ndarray | None:
     return np.sort(mz_of_columns(data))
 
 
-def _check_numbers(*, ppm: Any, n_peaks: Any) -> None:
+def _check_numbers(*, ppm: Any, n_peaks: Any, n_decoys: Any) -> None:
     if not (np.isscalar(ppm) and np.isfinite(ppm) and ppm > 0):
         message = f"score_isotopes: ppm must be a number above 0, found {ppm!r}."
         raise ValueError(message)
     if not (isinstance(n_peaks, int | np.integer) and n_peaks >= 2):
         message = f"score_isotopes: n_peaks must be 2 or more, found {n_peaks!r}."
+        raise ValueError(message)
+    if not (isinstance(n_decoys, int | np.integer) and n_decoys >= 0):
+        message = f"score_isotopes: n_decoys must be 0 or more, found {n_decoys!r}."
         raise ValueError(message)

@@ -14,6 +14,7 @@ from imsminer.core.peaktable import feature_mz, feature_names
 from imsminer.core.spectra import Spectra
 from imsminer.features._adducts import Adduct, read_adducts
 from imsminer.features._database import Database, read_database
+from imsminer.features._formulas import parse_formula
 from imsminer.features._isotope_overlap import isotope_overlap
 from imsminer.features._isotope_scores import score_isotopes
 
@@ -107,7 +108,8 @@ def annotate(
     -----
     m/z = (n · M + adduct) / \\|z\\|, electrons counted. Molecules are sorted by mass
     once, and every peak and adduct is looked up by bisection. A molecule whose formula
-    ends with a charge is found by adducts that add nothing (``"[M]+"``) only.
+    ends with a charge is found by adducts that add nothing (``"[M]+"``) only; one that
+    lacks the atoms that an adduct takes away is not found by it.
 
     Examples
     --------
@@ -194,7 +196,27 @@ def _search(
     hits = pd.concat([pd.DataFrame(own), table.rename(columns=taken)], axis=1)
     front = ["peak", "mz", "feature", "name", "formula", *list(own)[3:]]
     front = [name for name in front if name in hits.columns]
+    hits = _possible(hits, ions)
     return hits[[*front, *(name for name in hits.columns if name not in front)]]
+
+
+def _possible(hits: pd.DataFrame, ions: list[Adduct]) -> pd.DataFrame:
+    """Leave out ions that would lose atoms which their molecules do not have."""
+    if "formula" not in hits.columns:
+        return hits
+    keep = np.ones(len(hits), bool)
+    for ion in ions:
+        lost = {atom: -n for atom, n in ion.atoms or () if n < 0}
+        mine = (hits["adduct"] == ion.name).to_numpy()
+        for text in pd.unique(hits["formula"][mine]) if lost else ():
+            try:
+                atoms = dict(parse_formula(str(text)).atoms)
+            except ValueError:
+                # Found by its mass; its atoms are not known.
+                continue
+            if any(atoms.get(a, 0) * ion.n_molecules < n for a, n in lost.items()):
+                keep &= ~(mine & (hits["formula"] == text).to_numpy())
+    return hits if keep.all() else hits[keep].reset_index(drop=True)
 
 
 def _summary(hits: pd.DataFrame, owner: np.ndarray, n_spectra: int) -> pd.DataFrame:

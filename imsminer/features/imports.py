@@ -283,7 +283,8 @@ def _from_spots(
     found = [_SPOT.search(str(spot)) for spot in spots]
     for line, spot, match in zip(lines, spots, found, strict=True):
         if match is None:
-            message = f"{head.path}, line {line}: {spot!r} is no spot name. Expected {REGIONS}."
+            place = f"{head.path}, line {line}"
+            message = f"{place}: {spot!r} is no spot name. Expected {REGIONS}."
             raise ValueError(message)
     place = np.array([(float(m[2]), float(m[3])) for m in found if m]).reshape(-1, 2)
     if any(m is not None and m[1] is None for m in found):
