@@ -83,6 +83,7 @@ class Method:
     factor: float = 3.0
     level: str = "middle"
     linear: bool = False
+    clip: bool = True
     options: dict | None = None
 
     @property
@@ -91,7 +92,7 @@ class Method:
         return self.name in ENVELOPES and self.level == "middle"
 
     def rest(self, X: Any, mz: Any, reach: Any, widest: int) -> Any:
-        """Return the rows of `X` (n, m) minus their baselines, at least 0.
+        """Return the rows of `X` (n, m) minus their baselines.
 
         `mz` and `reach` (m,) are those of the columns; `widest` is the largest reach
         anywhere on the axis.
@@ -120,13 +121,15 @@ class Method:
         else:
             values = xp.clip(X, 0.0, None)
             base = self._baseline(values, mz, reach)
-            rest = xp.clip(values - base, 0.0, None)
+            rest = values - base
+            if self.clip or self.lifts:
+                rest = xp.clip(rest, 0.0, None)
         if not self.lifts:
             return rest
         if not is_numpy_array(X):
-            return lift_xp.lift_rows(values, rest, hop_of(widest))
+            return lift_xp.lift_rows(values, rest, hop_of(widest), self.clip)
         out = np.empty_like(rest)
-        lift_numba.lift_rows(values, rest, hop_of(widest), out)
+        lift_numba.lift_rows(values, rest, hop_of(widest), self.clip, out)
         return out
 
     def _snip(self, X: Any, reach: Any) -> Any:
@@ -281,7 +284,7 @@ class SubtractSnip(SubtractBaseline):
         snip_numba.snip_points(values, *points, reach, result, method.linear)
         if method.lifts:
             hop = hop_of(method.width.widest(grid))
-            lift_numba.lift_points(values, result, *points, hop)
+            lift_numba.lift_points(values, result, *points, hop, method.clip)
         return result
 
 
@@ -293,21 +296,26 @@ class SubtractCurve(ChunkKernel):
     ----------
     mz, curve : ndarray of float64
         The curve, with straight lines between its points.
+    clip : bool
+        Whether what lies below it becomes 0.
     """
 
     mz: np.ndarray
     curve: np.ndarray
+    clip: bool = True
 
     def __call__(self, chunk: SpectrumChunk) -> SpectrumChunk:
         if not chunk.profile:
             raise ValueError(centroided("BaselineSubtractor", [chunk.run], WHY))
         at = np.asarray(to_numpy(chunk.mz), np.float64)
         curve = np.interp(at, self.mz, self.curve) if at.size else at
-        return chunk.replace(intensity=subtract_curve(chunk.intensity, curve))
+        return chunk.replace(
+            intensity=subtract_curve(chunk.intensity, curve, self.clip)
+        )
 
 
-def subtract_curve(X: Any, curve: Any) -> Any:
-    """Return `X` minus a curve along its last axis, at least 0, in its dtype."""
+def subtract_curve(X: Any, curve: Any, clip: bool) -> Any:
+    """Return `X` minus a curve along its last axis; `clip`: at least 0."""
     xp = array_namespace(X)
     curve = xp.astype(xp.asarray(curve, device=device_of(X)), X.dtype)
-    return xp.clip(X - curve, 0.0, None)
+    return xp.clip(X - curve, 0.0, None) if clip else X - curve

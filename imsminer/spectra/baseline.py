@@ -44,9 +44,9 @@ __all__ = ["BaselineSubtractor"]
 class BaselineSubtractor(SameColumns, SpectraTransformer):
     r"""Subtract the baseline of each profile spectrum.
 
-    The result is on the same axis and never negative. `fit` learns nothing and makes no
-    pass, unless ``reference="mean"``: then it finds one curve in one pass. `transform`
-    queues the step.
+    The result is on the same axis and, unless `clip` is off, never negative. `fit`
+    learns nothing and makes no pass, unless ``reference="mean"``: then it finds one
+    curve in one pass. `transform` queues the step.
 
     Parameters
     ----------
@@ -76,9 +76,13 @@ class BaselineSubtractor(SameColumns, SpectraTransformer):
     level : {"middle", "lower"}, default="middle"
         The baselines of ``"snip"``, ``"tophat"`` and ``"local_minima"`` run along the
         lower edge of the noise, 2 to 3 standard deviations below its middle.
-        ``"lower"`` leaves them there, so that averages over pixels keep the faintest
-        ions in proportion; ``"middle"`` lifts them to the middle of the noise, so that
-        no offset is left under the peaks.
+        ``"lower"`` leaves them there; ``"middle"`` lifts them to the middle of the
+        noise, so that no offset is left under the peaks.
+    clip : bool, default=True
+        Whether what lies below the baseline becomes 0. Noise that is cut in half has a
+        mean above 0, and the faintest ions lose part of their contrast when pixels are
+        averaged: `False` keeps the lower half, which has neither error, but negative
+        intensities, which imzML files and pictures of logarithms do not expect.
     scale : {"lls", "linear"}, default="lls"
         Intensities that ``"snip"`` clips: log-log-square-root, or as they are.
     reference : {"mean"} or None, default=None
@@ -154,6 +158,7 @@ class BaselineSubtractor(SameColumns, SpectraTransformer):
         "degree": [Interval(numbers.Integral, 0, 30, closed="both")],
         "factor": [Interval(numbers.Real, 0, None, closed="left")],
         "level": [StrOptions({"middle", "lower"})],
+        "clip": ["boolean"],
         "scale": [StrOptions({"lls", "linear"})],
         "reference": [StrOptions({"mean"}), None],
         "options": [dict, None],
@@ -169,6 +174,7 @@ class BaselineSubtractor(SameColumns, SpectraTransformer):
         degree: int = 2,
         factor: float = 3.0,
         level: str = "middle",
+        clip: bool = True,
         scale: str = "lls",
         reference: str | None = None,
         options: dict | None = None,
@@ -180,6 +186,7 @@ class BaselineSubtractor(SameColumns, SpectraTransformer):
         self.degree = degree
         self.factor = factor
         self.level = level
+        self.clip = clip
         self.scale = scale
         self.reference = reference
         self.options = options
@@ -242,7 +249,7 @@ class BaselineSubtractor(SameColumns, SpectraTransformer):
         values = self._check_array(X, reset=False)
         check_same_namespace(self, "transform", getattr(self, "_like", values), values)
         if self.baseline_ is not None:
-            return frame_like(X, subtract_curve(values, self.baseline_))
+            return frame_like(X, subtract_curve(values, self.baseline_, self.clip))
         method, mz = self._method(), np.arange(values.shape[1], dtype=np.float64)
         reach = method.width.reach(mz, mz)
         widest = int(self.half_window)
@@ -259,12 +266,13 @@ class BaselineSubtractor(SameColumns, SpectraTransformer):
             self.factor,
             self.level,
             self.scale == "linear",
+            bool(self.clip),
             self.options,
         )
 
     def _kernel(self, X: Spectra) -> SubtractBaseline | SubtractCurve:
         if self.baseline_ is not None:
-            return SubtractCurve(self.mz_, self.baseline_)
+            return SubtractCurve(self.mz_, self.baseline_, bool(self.clip))
         kernel = SubtractSnip if self.method == "snip" else SubtractBaseline
         return kernel(self._method(), SampleGrid.of(X))
 

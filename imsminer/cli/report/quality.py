@@ -45,7 +45,7 @@ def mass_errors(reader: Spectra, steps: dict[str, Any]) -> tuple[np.ndarray, int
             data = steps[name].transform(data)
     integrator = PeakIntegrator(peaks=chosen).fit(data)
     observed = integrator.observed(data, per_pixel=True).to_numpy(np.float64)
-    mz = integrator.peaks_["mz"].to_numpy()
+    mz = chosen["mz"].to_numpy()
     with warnings.catch_warnings():
         # Pixels without any of the peaks have no error.
         warnings.simplefilter("ignore", RuntimeWarning)

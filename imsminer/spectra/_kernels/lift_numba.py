@@ -72,16 +72,15 @@ def _lift(rest, bends):
 
 
 @nb.njit(nogil=True, cache=True)
-def _lower(above, level, step, ramp, out):
-    zero = above.dtype.type(0)
+def _lower(above, level, step, ramp, least, out):
     for i in range(out.size):
         lowered = above.dtype.type(above[i] - (level + step * ramp[i]))
-        out[i] = lowered if lowered > zero else zero
+        out[i] = lowered if lowered > least else least
 
 
 @nb.njit(nogil=True, cache=True)
-def lift_rows(Y, R, hop, out):
-    """Set `out` to `R` lowered to the middle of the noise, at least 0.
+def lift_rows(Y, R, hop, clip, out):
+    """Set `out` to `R` lowered to the middle of the noise; `clip`: at least to 0.
 
     `Y` (n, m) are spectra and `R` (n, m) what is left of them above a lower envelope.
     Windows of 2 * `hop` + 1 points, centred `hop` points apart, are judged by
@@ -100,6 +99,7 @@ def lift_rows(Y, R, hop, out):
     # Floats, since integers that become floats are not vectorised.
     ramp = np.arange(hop).astype(np.float64)
     zero, two = R.dtype.type(0), R.dtype.type(2)
+    least = zero if clip else R.dtype.type(-np.inf)
     for r in range(rows):
         y, above = Y[r], R[r]
         for w in range(n_windows):
@@ -119,11 +119,11 @@ def lift_rows(Y, R, hop, out):
             level, step = levels[w], 0.0
             if w + 1 < n_windows:
                 step = (levels[w + 1] - level) / hop
-            _lower(above[part], level, step, ramp, out[r, part])
+            _lower(above[part], level, step, ramp, least, out[r, part])
 
 
 @nb.njit(nogil=True, cache=True)
-def lift_points(values, rest, indptr, position, length, hop):
+def lift_points(values, rest, indptr, position, length, hop, clip):
     """Do as :func:`lift_rows` for ragged spectra, in place: `rest` is lowered.
 
     Grid points that are not stored are 0. `position` and `length` come from
@@ -140,7 +140,7 @@ def lift_points(values, rest, indptr, position, length, hop):
         for k in range(first, stop):
             dense[0, position[k]] = values[k]
             dense[1, position[k]] = rest[k]
-        lift_rows(dense[0:1, :n], dense[1:2, :n], hop, dense[2:3, :n])
+        lift_rows(dense[0:1, :n], dense[1:2, :n], hop, clip, dense[2:3, :n])
         for k in range(first, stop):
             rest[k] = dense[2, position[k]]
             dense[0, position[k]] = 0

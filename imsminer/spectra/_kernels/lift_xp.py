@@ -13,8 +13,8 @@ MAX_LIFT = 4.0
 N_SAMPLES = 128
 
 
-def lift_rows(Y: Any, R: Any, hop: int) -> Any:
-    """Return `R` lowered to the middle of the noise, at least 0.
+def lift_rows(Y: Any, R: Any, hop: int, clip: bool) -> Any:
+    """Return `R` lowered to the middle of the noise; `clip`: at least to 0.
 
     `Y` (n, m) are spectra and `R` (n, m) what is left of them above a lower envelope.
     Windows of 2 * `hop` + 1 points, centred `hop` points apart, are judged by
@@ -51,7 +51,8 @@ def lift_rows(Y: Any, R: Any, hop: int) -> Any:
         level = xp.astype(xp.minimum(level, MAX_LIFT * noise), xp.float64)
         lift = interpolate(index, xp.astype(centres, xp.float64), level)
         rows.append(xp.astype(xp.astype(R[i, :], xp.float64) - lift, R.dtype))
-    return xp.clip(xp.stack(rows), 0.0, None)
+    lowered = xp.stack(rows)
+    return xp.clip(lowered, 0.0, None) if clip else lowered
 
 
 def _ordered(values: Any, k: Any) -> Any:
