@@ -11,20 +11,16 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from imsminer import MassAligner, PeakPicker, Spectra
-from imsminer.core.chunk import rows_as_chunk
-from imsminer.core.windows import cell_edges
 from imsminer.spectra._align_learning import match_values
-from imsminer.spectra._aligning import resample
 from imsminer.spectra._kernels import (
     align_grid_numba,
     align_grid_xp,
     align_numba,
-    align_warp_numba,
     align_warp_xp,
     align_xp,
 )
 from imsminer.spectra._massmodel import MassModel
-from tests.spectra.test_align import (
+from tests.spectra.shifted import (
     CENTRE,
     HALF,
     MZ,
@@ -175,36 +171,6 @@ def test_bent_fits_agree_with_the_reference():
     align_numba.fit_bent_rows(errors, heights, straight, *two, also, quality)
     np.testing.assert_allclose(also, line, rtol=1e-8, atol=1e-8)
     np.testing.assert_allclose(quality, line_quality, rtol=1e-8)
-
-
-def test_warps_agree_with_interpolation():
-    rng = np.random.default_rng(0)
-    knots = np.array([-1.0, -0.4, 0.1, 0.7, 1.0])
-    theta = rng.normal(0, 5, (3, 5))
-    theta[2] = 0
-    centre, half = 700.0, 200.0
-    mz = np.sort(rng.uniform(450, 950, 600))
-    indptr = np.array([0, 250, 400, 600])
-    out = np.empty(600)
-    align_warp_numba.shift_points(mz, indptr, theta, centre, half, knots, out)
-    expected = np.empty(600)
-    for i, line in enumerate(theta):
-        values = line[0] + line[1] * knots
-        values[1:-1] += line[2:]
-        part = slice(indptr[i], indptr[i + 1])
-        error = np.interp((mz[part] - centre) / half, knots, values)
-        expected[part] = mz[part] / (1 + 1e-6 * error)
-    np.testing.assert_allclose(out, expected, rtol=1e-14)
-    also = align_warp_xp.shift_points(mz, indptr, theta, centre, half, knots)
-    np.testing.assert_allclose(also, expected, rtol=1e-14)
-    X = rng.gamma(0.3, 1, (3, 500))
-    edges = cell_edges(400 * 1.000003 ** np.arange(500.0))
-    place = (edges.mean(), 0.2)
-    moved = resample(X, edges, theta, *place, ppm=True, knots=knots)
-    also = align_warp_xp.resample_rows(X, edges, theta, *place, True, knots)
-    np.testing.assert_allclose(moved, also, atol=1e-9)
-    np.testing.assert_allclose(moved.sum(1), X.sum(1))
-    np.testing.assert_array_equal(moved[2], X[2])
 
 
 @pytest.mark.parametrize("kind", ["ragged", "shared"])
@@ -415,8 +381,3 @@ def test_nan_in_an_array_is_refused():
     X[1, 7] = np.nan
     with pytest.raises(ValueError, match="NaN"):
         MassAligner(tolerance=8.0, method="grid").fit(X)
-
-
-def test_rows_are_spectra_of_an_axis():
-    chunk = rows_as_chunk(np.ones((2, 3)))
-    np.testing.assert_array_equal(chunk.mz, [0.0, 1.0, 2.0])
