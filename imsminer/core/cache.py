@@ -33,21 +33,32 @@ class PassCache:
         `compute` runs outside the lock: two threads may compute the same result, and
         then both are equal.
         """
+        found = self.find(key)
+        if found is None:
+            found = compute()
+            self.put(key, found)
+        return found
+
+    def find(self, key: Hashable) -> Any:
+        """Return the result under `key`, or `None`."""
         with self._lock:
             if key in self._results:
                 self._results.move_to_end(key)
-                return self._results[key]
-        result = compute()
+            return self._results.get(key)
+
+    def put(self, key: Hashable, result: Any) -> None:
+        """Keep a result in place of that under `key`, unless it is too large."""
         size = _size(result)
-        if size <= self.max_bytes:
-            with self._lock:
-                if key not in self._results:
-                    self._results[key] = result
-                    self._bytes += size
-                while self._bytes > self.max_bytes:
-                    _, old = self._results.popitem(last=False)
-                    self._bytes -= _size(old)
-        return result
+        if size > self.max_bytes:
+            return
+        with self._lock:
+            if key in self._results:
+                self._bytes -= _size(self._results.pop(key))
+            self._results[key] = result
+            self._bytes += size
+            while self._bytes > self.max_bytes:
+                _, old = self._results.popitem(last=False)
+                self._bytes -= _size(old)
 
     def clear(self) -> None:
         """Forget everything."""

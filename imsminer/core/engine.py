@@ -14,7 +14,7 @@ from typing import Any
 import joblib
 import numpy as np
 
-from imsminer._array import array_namespace, is_numpy_array, to_numpy
+from imsminer._array import array_namespace, device_of, is_numpy_array, to_numpy
 from imsminer._sklearn_compat import Parallel, delayed
 from imsminer.core._kernels import accumulate_numba, accumulate_xp
 from imsminer.core.binning import AxisStatistics, Binner
@@ -143,7 +143,7 @@ def axis_statistics(
 def row_statistics(spectra: Spectra, *, n_jobs: int | None = None) -> RowStatistics:
     """Return total ion current, base peak, sum of squares and points of each pixel.
 
-    One pass over the blocks that are not in the cache.
+    One pass over the rows that are not in the cache.
 
     Parameters
     ----------
@@ -156,12 +156,12 @@ def row_statistics(spectra: Spectra, *, n_jobs: int | None = None) -> RowStatist
     -------
     RowStatistics
     """
-    _require_rows(spectra)
-    table = np.empty((4, len(spectra)))
-    parts = _blocks(spectra, ("rows",), _row_block, (), n_jobs, "Total ion current")
-    for positions, part in parts:
-        table[:, positions] = part
-    return RowStatistics(*table)
+    table = map_rows(
+        spectra, _row_totals, "totals", n_jobs=n_jobs, label="Total ion current"
+    )
+    if not np.all(np.isfinite(table[:, 0])):
+        raise_not_finite(spectra)
+    return RowStatistics(*np.ascontiguousarray(table.T))
 
 
 def map_rows(
@@ -174,14 +174,17 @@ def map_rows(
 ) -> Any:
     """Apply a function that returns ``(n, k)`` to every chunk; stack in row order.
 
-    One pass, kept under the fingerprint of the spectra and `key`.
+    One pass over the rows whose results are not in the cache: those of a source, a
+    queue and a key are kept together, so that the folds of a cross-validation share
+    them.
 
     Parameters
     ----------
     spectra : Spectra
         The spectra.
     function : callable
-        Takes a chunk, returns an array with one row per spectrum. Picklable.
+        Takes a chunk, returns an array with one row per spectrum, which depends on
+        nothing but that spectrum. Picklable.
     key : hashable
         Says all that the function's result depends on, besides the spectra.
     n_jobs : int, default=None
@@ -194,20 +197,57 @@ def map_rows(
     array, shape (n_pixels, k)
     """
     _require_rows(spectra)
+    queue = tuple(kernel_fingerprint(kernel) for kernel in spectra.queue)
+    name = ("map", spectra.source.identity, queue, key)
+    rows, known = spectra.rows, cache.find(name)
+    if known is None:
+        known = _RowResults(rows, _map_all(spectra, function, n_jobs, label))
+        cache.put(name, known)
+        return known.values
+    missing = known.missing(rows)
+    if missing.size:
+        more = _map_all(spectra.of_rows(missing), function, n_jobs, label)
+        known = _RowResults(
+            np.concatenate([known.rows, missing]), _stack([known.values, more])
+        )
+        cache.put(name, known)
+    return known.of(rows)
 
-    def compute() -> Any:
-        size = max(64, -(-len(spectra) // N_BLOCKS))
-        starts = range(0, len(spectra), size)
-        views = [spectra[start : start + size] for start in starts]
-        parts = _run(_map_part, [(view, function) for view in views], n_jobs)
-        collected = []
-        with progress_bar(label, len(spectra)) as advance:
-            for view, part in zip(views, parts, strict=True):
-                collected.append(part)
-                advance(len(view))
-        return _stack(collected)
 
-    return cache.get(("map", spectra.fingerprint, key), compute)
+@dataclass(frozen=True)
+class _RowResults:
+    """Results (n, k) of some rows of a source, in the order of `rows` (n,)."""
+
+    rows: np.ndarray
+    values: Any
+
+    def missing(self, rows: np.ndarray) -> np.ndarray:
+        """Return the rows that are not here, in the order of the source."""
+        return np.setdiff1d(rows, self.rows)
+
+    def of(self, rows: np.ndarray) -> Any:
+        """Return the results of rows that are all here."""
+        if np.array_equal(rows, self.rows):
+            return self.values
+        order = np.argsort(self.rows, kind="stable")
+        place = order[np.searchsorted(self.rows, rows, sorter=order)]
+        xp, device = array_namespace(self.values), device_of(self.values)
+        return xp.take(self.values, xp.asarray(place, device=device), axis=0)
+
+
+def _map_all(
+    spectra: Spectra, function: Callable, n_jobs: int | None, label: str
+) -> Any:
+    size = max(64, -(-len(spectra) // N_BLOCKS))
+    starts = range(0, len(spectra), size)
+    views = [spectra[start : start + size] for start in starts]
+    parts = _run(_map_part, [(view, function) for view in views], n_jobs)
+    collected = []
+    with progress_bar(label, len(spectra)) as advance:
+        for view, part in zip(views, parts, strict=True):
+            collected.append(part)
+            advance(len(view))
+    return _stack(collected)
 
 
 def _blocks(
@@ -263,27 +303,18 @@ def _axis_block(spectra: Spectra, binner: Binner, full: bool) -> AxisStatistics:
     return result
 
 
-def _row_block(spectra: Spectra) -> np.ndarray:
-    table = np.zeros((4, len(spectra)))
-    for chunk in spectra.iter_chunks():
-        part = table[:, chunk.rows]
-        _row_totals(chunk, part)
-        table[:, chunk.rows] = part
-    if not np.all(np.isfinite(table[0])):
-        raise_not_finite(spectra)
-    return table
-
-
-def _row_totals(chunk: SpectrumChunk, table: np.ndarray) -> None:
-    """Set sum, maximum, sum of squares and points of each spectrum of a chunk."""
+def _row_totals(chunk: SpectrumChunk) -> np.ndarray:
+    """Return sum, maximum, sum of squares and points of each spectrum, (n, 4)."""
     intensity, indptr = chunk.intensity, chunk.indptr
     name = "row_totals" if indptr is None else "row_totals_ragged"
     arguments = (intensity,) if indptr is None else (intensity, indptr)
     if is_numpy_array(intensity):
+        table = np.zeros((4, chunk.n_spectra))
         getattr(accumulate_numba, name)(*arguments, *table)
     else:
         parts = getattr(accumulate_xp, name)(*arguments)
-        table[:] = [to_numpy(part) for part in parts]
+        table = np.array([to_numpy(part) for part in parts])
+    return table.T
 
 
 def _map_part(spectra: Spectra, function: Callable[[SpectrumChunk], Any]) -> Any:

@@ -217,6 +217,28 @@ def test_map_rows_is_one_pass_per_rows_queue_and_key(spectra):
     )
 
 
+def test_subsets_of_rows_share_what_is_known_of_each(spectra):
+    """Folds of any kind: each row is read once for all of them."""
+    expected = map_rows(spectra, FirstColumn(), "sum").copy()
+    cache.clear()
+    size = int(spectra.source.row_bytes.sum())
+    before = spectra.source.n_bytes_read
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        rows = rng.permutation(300)[:240]
+        found = map_rows(spectra[rows], FirstColumn(), "sum")
+        np.testing.assert_array_equal(found, expected[rows])
+        row_statistics(spectra[rows])
+    twice = np.array([7, 3, 7, 299])
+    found = map_rows(spectra[twice], FirstColumn(), "sum")
+    np.testing.assert_array_equal(found, expected[twice])
+    assert spectra.source.n_bytes_read - before <= 2 * size
+    # Other queues and other keys have results of their own.
+    assert not np.array_equal(
+        map_rows(spectra[twice].map(Scale(2.0)), FirstColumn(), "sum"), found
+    )
+
+
 def test_nan_is_found_and_named(spectra):
     poisoned = spectra.map(Poison(x=17))
     for compute in (lambda s: axis_statistics(s, AXIS), row_statistics):
