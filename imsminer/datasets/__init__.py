@@ -3,9 +3,11 @@
 from imsminer._lazy import lazy_names
 
 _HOME = {
+    "Study": "imsminer.datasets.study",
     "Truth": "imsminer.datasets.truth",
     "load_kidney": "imsminer.datasets.example",
     "make_ims": "imsminer.datasets.synthetic",
+    "make_study": "imsminer.datasets.study",
     "make_hollow_ims": "imsminer.datasets.hollow",
 }
 
