@@ -19,10 +19,13 @@ import warnings
 
 import numpy as np
 
-os.environ.setdefault("MPLBACKEND", "Agg")
-builtins.cp = types.SimpleNamespace(ndarray=np.ndarray)
-warnings.filterwarnings("ignore")
-logging.disable(logging.INFO)
+
+def prepare():
+    """Set up what the package needs to be imported without a screen and a GPU."""
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    builtins.cp = types.SimpleNamespace(ndarray=np.ndarray)
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.INFO)
 
 
 def answer(rules):
@@ -168,6 +171,7 @@ TASKS = {
 
 
 def main():
+    prepare()
     task, arguments, results = sys.argv[1:]
     with np.load(arguments) as stored:
         keywords = {

@@ -9,7 +9,6 @@ variable ``IMSMINER_ORIGINAL``.
 import importlib
 import os
 import subprocess
-import sys
 import tempfile
 import warnings
 from pathlib import Path
@@ -88,7 +87,6 @@ def msalign(
     except Missing:
         found = original("align", **arguments)
     else:
-        sys.path.insert(0, str(Path(__file__).parent))
         found = importlib.import_module("_original").align(**arguments)
     return found["shift"].astype(np.float64), found["scale"].astype(np.float64)
 

@@ -1,5 +1,6 @@
 """Tables that print as plain text or as reStructuredText."""
 
+import re
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -34,27 +35,41 @@ class Table:
         """Append a row that says why a rival did not run."""
         self.add(name, f"skipped: {reason}", *[""] * (len(self.rows[0]) - 2))
 
-    def text(self, *, rst: bool = False) -> str:
-        """Return the table: padded, or as a simple table of reStructuredText."""
-        shown = [[cell if cell or not k else "–" for k, cell in enumerate(row)]
-                 for row in self.rows] if rst else self.rows  # fmt: skip
-        # A reason for skipping spans columns; it must not widen its own.
-        cells = [row for row in shown if rst or not row[1].startswith("skipped")]
-        widths = [max(len(row[k]) for row in cells) for k in range(len(shown[0]))]
-        lines = []
-        for row in shown:
-            name, rest = row[0].ljust(widths[0]), zip(row[1:], widths[1:], strict=True)
-            lines.append("  ".join([name, *(c.rjust(w) for c, w in rest)]).rstrip())
-        if not rst:
-            return "\n".join([self.title, *lines])
+    def text(self) -> str:
+        """Return the table, padded."""
+        # A reason for skipping must not widen its column.
+        kept = [row for row in self.rows if not row[1].startswith("skipped")]
+        return "\n".join([self.title, *_padded(self.rows, _widths(kept))])
+
+    def rst(self) -> str:
+        """Return a simple table of reStructuredText, with the title as its caption."""
+        rows = [[_escaped(cell or "–") for cell in row] for row in self.rows]
+        widths = _widths(rows)
         rule = "  ".join("=" * width for width in widths)
-        body = ["", rule, lines[0], rule, *lines[1:], rule]
-        indented = [f"   {line}".rstrip() for line in body]
-        return "\n".join([f".. table:: {self.title}", *indented])
+        header, *lines = _padded(rows, widths)
+        body = "\n".join(f"   {line}" for line in (rule, header, rule, *lines, rule))
+        return f".. table:: {_escaped(self.title)}\n\n{body}"
+
+
+def _escaped(text: str) -> str:
+    """Take the meaning of markup from a text."""
+    return re.sub(r"([\\*|`]|_(?!\w))", r"\\\1", text)
+
+
+def _widths(rows: list[list[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(*rows, strict=True)]
+
+
+def _padded(rows: list[list[str]], widths: list[int]) -> list[str]:
+    lines = []
+    for name, *cells in rows:
+        right = [c.rjust(w) for c, w in zip(cells, widths[1:], strict=True)]
+        lines.append("  ".join([name.ljust(widths[0]), *right]).rstrip())
+    return lines
 
 
 def show(tables: Iterable[Table]) -> None:
     """Print tables; as reStructuredText if the script was called with ``--rst``."""
     rst = "--rst" in sys.argv[1:]
     for table in tables:
-        print(table.text(rst=rst), end="\n\n", flush=True)
+        print(table.rst() if rst else table.text(), end="\n\n", flush=True)

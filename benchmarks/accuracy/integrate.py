@@ -186,7 +186,7 @@ def chains(folder: Path) -> Table:
 
 def masses(folder: Path) -> Table:
     result = Table(
-        "Error of the observed m/z in ppm", ["spectra", "median |error|", "largest"]
+        "Absolute error of the observed m/z in ppm", ["spectra", "median", "largest"]
     )
     for kind in ("profile", "sparse", "centroid"):
         run = Run(folder / f"{kind}-mass.imzML", kind, mass_shift_ppm=3.0)
