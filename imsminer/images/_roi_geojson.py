@@ -37,7 +37,7 @@ def read_geojson(
         A FeatureCollection, a list of features or one feature, with the geometries
         Polygon and MultiPolygon. Each piece of a MultiPolygon becomes a region of the
         same name. ``properties.name`` is the name, ``properties.classification`` the
-        group; a feature with one of them takes it for the name. ``properties.run`` (or
+        group; a feature without a name takes that of its group. ``properties.run`` (or
         ``properties.metadata.run``) is the run.
     pixel_size : float or (float, float), default=None
         µm per pixel (x and y) when the coordinates are in µm; `None` when they are in
@@ -75,10 +75,10 @@ def read_geojson(
     [Rectangle(name='cortex', x0=1.0, y0=1.0, x1=8.0, y1=4.0, group=None, run='a')]
     """
     matrix = np.linalg.inv(_to_file(pixel_size, origin, registration))
-    text = Path(path).read_text(encoding="utf-8-sig")
+    raw = Path(path).read_bytes()
     try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
+        content = json.loads(raw.decode("utf-8-sig"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         message = f"{path} is no JSON: {error}. Expected GeoJSON, as QuPath exports it."
         raise ValueError(message) from None
     rois: list[ROI] = []
@@ -229,6 +229,9 @@ def _from_feature(feature: Any, number: int, matrix: np.ndarray) -> list[ROI]:
 
 def _polygon(rings: Any, labels: tuple[str, str | None, str | None]) -> Polygon:
     name, group, run = labels
+    if not rings:
+        message = f"{name!r} has no outline. Remove it."
+        raise ValueError(message)
     # A third number of a position would be its height.
     outer, *holes = [[point[:2] for point in ring] for ring in rings]
     return Polygon(name, outer, tuple(holes), group, run)
@@ -346,6 +349,6 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ValueError):
         return str(error)
     return (
-        "the geometry is not in the form of GeoJSON, coordinates = [ring, hole, …] "
-        f"with ring = [[x, y], …] ({type(error).__name__}: {error})."
+        "it is not in the form of GeoJSON, with properties = {…} and coordinates = "
+        f"[ring, hole, …], ring = [[x, y], …] ({type(error).__name__}: {error})."
     )

@@ -10,6 +10,7 @@ import pandas as pd
 from imsminer.images._roi_geojson import read_geojson, write_geojson
 from imsminer.images._roi_shapes import ROI, Ellipse, MaskROI, Polygon, Rectangle
 from imsminer.images._roi_table import rois_from_table
+from imsminer.images._roi_tissue import tissue_mask
 
 __all__ = [
     "ROI",
@@ -20,6 +21,7 @@ __all__ = [
     "label_pixels",
     "read_geojson",
     "rois_from_table",
+    "tissue_mask",
     "write_geojson",
 ]
 
