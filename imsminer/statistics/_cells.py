@@ -33,8 +33,13 @@ STATISTICS = {
 BLOCK = 256
 #: Quantile of an ion's positive values that stands for its limit of detection.
 LIMIT_QUANTILE = 0.05
-#: What errors and tables say of the pseudo-count that is taken from the data.
-PSEUDO_COUNT_RULE = "half of the 5 % quantile of the ion's positive pixels"
+#: From this share of zeros on the pseudo-count is half the limit of detection.
+FULL_SHARE = 0.05
+#: What results say of the pseudo-count that is taken from the data.
+PSEUDO_COUNT_RULE = (
+    "half of the 5 % quantile of the ion's positive pixels, less in proportion where "
+    "less than 5 % of its pixels are 0"
+)
 
 
 class Table(NamedTuple):
@@ -172,6 +177,9 @@ def pseudo_counts(
 ) -> np.ndarray:
     """What is added to each feature before its logarithm, float64, (n_features,).
 
+    A pseudo-count shrinks fold changes, so a feature that is never 0 has none, and a
+    single zero makes next to no difference.
+
     Raises
     ------
     ValueError
@@ -192,7 +200,9 @@ def pseudo_counts(
         column = table.values[used, k]
         positive = column[column > 0]
         if positive.size:
-            result[k] = 0.5 * np.quantile(positive.astype(np.float64), LIMIT_QUANTILE)
+            limit = np.quantile(positive.astype(np.float64), LIMIT_QUANTILE)
+            empty = 1 - positive.size / column.size
+            result[k] = 0.5 * limit * min(1.0, empty / FULL_SHARE)
     return result
 
 

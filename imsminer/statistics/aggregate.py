@@ -44,7 +44,8 @@ def aggregate(
         share of the pixels above 0.
     pseudo_count : float or array-like of shape (n_features,), default=None
         c, in units of the intensity. `None` takes half of the 5 % quantile of the
-        positive pixels of each feature, which stands for its limit of detection.
+        positive pixels of each feature, which stands for its limit of detection; less
+        in proportion where less than 5 % of the pixels are 0, so nothing where none is.
 
     Returns
     -------

@@ -79,7 +79,8 @@ def compare(
         Value of a unit: the mean of log2(x + c) over its pixels, or the mean of x.
     pseudo_count : float or array-like of shape (n_features,), default=None
         c, in units of the intensity. `None` takes half of the 5 % quantile of the
-        positive pixels of each feature, which stands for its limit of detection.
+        positive pixels of each feature, which stands for its limit of detection; less
+        in proportion where less than 5 % of the pixels are 0, so nothing where none is.
     confidence : float, default=0.95
         Of the intervals; simultaneous over the pairs with Tukey's.
     replicates : {"biological", "technical"}, default="biological"
@@ -171,8 +172,8 @@ def compare(
     >>> table = compare(features, pixels, group="condition", unit="animal")
     >>> table[["mz", "log2_fold_change", "p", "q", "n_a", "n_b"]].round(4)
              mz  log2_fold_change       p       q  n_a  n_b
-    0  700.5000           -0.0987  0.2709  0.2709    4    4
-    1  885.5499            0.7650  0.0000  0.0000    4    4
+    0  700.5000           -0.1298  0.2692  0.2692    4    4
+    1  885.5499            0.9540  0.0000  0.0001    4    4
     """
     caller = "compare"
     _check_choices(test, transform, confidence, replicates)
