@@ -7,6 +7,7 @@ from typing import Any
 import click
 from sklearn.base import BaseEstimator
 
+from imsminer.cli.study import TABLES, table_parameters
 from imsminer.core.axis import MassAxis
 from imsminer.features.integrate import PeakIntegrator
 from imsminer.images.cluster import ImageClusterer
@@ -33,7 +34,7 @@ REQUIRED = ("pick", "integrate", "segment", "cluster")
 
 
 def read_config(path: Path | None) -> dict[str, dict[str, Any]]:
-    """Read a TOML file with one table of parameters per step.
+    """Read a TOML file with one table of parameters per step or comparison.
 
     Parameters
     ----------
@@ -58,15 +59,18 @@ def read_config(path: Path | None) -> dict[str, dict[str, Any]]:
         message = f"{path} is not valid TOML: {error}"
         raise click.UsageError(message) from error
     for step, parameters in config.items():
-        if step not in STEPS:
-            message = (
-                f"{path}: there is no step [{step}]; steps are {', '.join(STEPS)}."
-            )
+        if step not in STEPS and step not in TABLES:
+            known = ", ".join((*STEPS, *TABLES))
+            message = f"{path}: there is no step [{step}]; steps are {known}."
             raise click.UsageError(message)
         if not isinstance(parameters, dict):
             message = f"{path}: {step} must be a table of parameters, such as [{step}]."
             raise click.UsageError(message)
-        known = {*STEPS[step][0]().get_params(), "enabled"}
+        known = (
+            table_parameters(step)
+            if step in TABLES
+            else {*STEPS[step][0]().get_params(), "enabled"}
+        )
         unknown = sorted(set(parameters) - known)
         if unknown:
             message = (

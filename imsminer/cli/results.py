@@ -8,27 +8,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from imsminer.cli.output import MARK, common_pixel_size
+from imsminer._array import to_numpy
+from imsminer.cli.output import MARK
 from imsminer.cli.pipeline import through
+from imsminer.cli.study import annotate_peaks
 from imsminer.core.moran import moran_i
 from imsminer.core.provenance import provenance
 from imsminer.core.spectra import Spectra
 from imsminer.io.export import write_features
-from imsminer.plots import (
-    cluster_images,
-    ion_images,
-    mean_spectrum,
-    segment_profiles,
-    segmentation,
-)
-from imsminer.plots.export import save
+from imsminer.statistics import compare
 
-__all__ = ["Results", "compute", "write_pictures", "write_tables"]
+__all__ = ["Results", "compute", "write_tables"]
 
 SPECTRAL_STEPS = ("baseline", "align", "normalize", "pick", "integrate")
 TABLE, SEGMENTS = "features.parquet", "segments.csv"
-#: Ion images on the contact sheet.
-N_IMAGES = 20
 
 
 @dataclass(frozen=True)
@@ -39,6 +32,8 @@ class Results:
     steps: dict[str, Any]
     features: pd.DataFrame
     peaks: pd.DataFrame
+    comparison: pd.DataFrame | None = None
+    hits: pd.DataFrame | None = None
 
     def summary(self, seconds: float) -> str:
         """Say in one line what came out."""
@@ -53,8 +48,13 @@ class Results:
         )
 
 
-def compute(reader: Spectra, steps: dict[str, Any]) -> Results:
-    """Take `reader` through the steps.
+def compute(
+    reader: Spectra,
+    steps: dict[str, Any],
+    comparison: dict[str, Any] | None = None,
+    search: dict[str, Any] | None = None,
+) -> Results:
+    """Take `reader` through the steps, compare groups and search for molecules.
 
     Three passes over the data with the default steps (ion current, reference spectrum,
     integration), and one each more for alignment.
@@ -66,7 +66,9 @@ def compute(reader: Spectra, steps: dict[str, Any]) -> Results:
     peaks = steps["pick"].peaks_.assign(
         moran=np.asarray(moran_i(features)), cluster=steps["cluster"].labels_
     )
-    return Results(reader, steps, features, peaks)
+    table = compare(features, reader.pixels, **comparison) if comparison else None
+    hits = annotate_peaks(peaks, reader.runs, search) if search else None
+    return Results(reader, steps, features, peaks, table, hits)
 
 
 def write_tables(results: Results, folder: Path) -> dict[str, Any]:
@@ -75,11 +77,18 @@ def write_tables(results: Results, folder: Path) -> dict[str, Any]:
     pixels = results.features.index.to_frame(index=False)
     segments = pixels.assign(segment=results.steps["segment"].labels_)
     segments.to_csv(folder / SEGMENTS, index=False)
+    facts = {"n_peaks": len(results.peaks), "noise": _range(results)}
+    for name, table in (
+        ("comparison", results.comparison),
+        ("annotations", results.hits),
+    ):
+        if table is not None:
+            table.to_csv(folder / f"{name}.csv", index=False, float_format="%.8g")
+            facts[name] = table.attrs
     record = provenance(
         results.reader,
         *results.steps.values(),
-        n_peaks=len(results.peaks),
-        noise=results.steps["pick"].noise_,
+        **facts,
     )
     write_features(
         results.features,
@@ -94,31 +103,10 @@ def write_tables(results: Results, folder: Path) -> dict[str, Any]:
     return record
 
 
-def write_pictures(results: Results, folder: Path) -> dict[str, bytes]:
-    """Draw the pictures and return what their files hold."""
-    features, peaks, steps = results.features, results.peaks, results.steps
-    picker, segmenter, clusterer = steps["pick"], steps["segment"], steps["cluster"]
-    size = {"pixel_size": common_pixel_size(results.reader.runs)}
-    order = np.argsort(-peaks["moran"].to_numpy(), kind="stable")[:N_IMAGES]
-    # Titles of clusters name their first ions: the highest.
-    highest = np.argsort(-peaks["height"].to_numpy(), kind="stable")
-    pictures = {
-        "mean_spectrum": mean_spectrum(
-            picker.axis_.centers, picker.reference_spectrum_, peaks
-        ),
-        "ion_images": ion_images(features, features.columns[np.sort(order)], **size),
-        "segmentation": segmentation(segmenter.labels_, features, **size),
-        "segment_profiles": segment_profiles(
-            segmenter.segment_profiles_, peaks["mz"].to_numpy()
-        ),
-        "cluster_images": cluster_images(
-            clusterer.transform(features),
-            features,
-            clusterer.labels_[highest],
-            mz=peaks["mz"].to_numpy()[highest],
-            **size,
-        ),
-    }
-    for name, axes in pictures.items():
-        save(axes, folder / f"{name}.png")
-    return {name: (folder / f"{name}.png").read_bytes() for name in pictures}
+def _range(results: Results) -> Any:
+    """Return the noise, or the range of one that changes along the axis."""
+    noise = np.asarray(to_numpy(results.steps["pick"].noise_))
+    if noise.ndim == 0:
+        return float(noise)
+    middle = float(np.median(noise))
+    return {"smallest": noise.min(), "median": middle, "largest": noise.max()}

@@ -39,6 +39,38 @@ __all__ = ["run", "run_pipeline"]
     default=None,
     help="Divide each spectrum by its total ion current. [on]",
 )
+@click.option(
+    "--rois",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="GeoJSON (QuPath) or CSV file of regions: columns roi and condition.",
+)
+@click.option(
+    "--compare",
+    "group",
+    metavar="COLUMN",
+    help="Compare the groups in this column of the sample sheet or regions.",
+)
+@click.option(
+    "--unit",
+    multiple=True,
+    metavar="COLUMN",
+    help="What is a sample: the column with the animal or replicate. Repeatable.",
+)
+@click.option(
+    "--test",
+    type=click.Choice(["welch", "paired", "mannwhitney", "anova", "mixed"]),
+    help="Test of the comparison. [welch]",
+)
+@click.option("--reference", help="Compare each other group to this one.")
+@click.option(
+    "--database",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV or TSV file of molecules, to search the peaks in.",
+)
+@click.option(
+    "--adduct", multiple=True, help="Such as [M-H]-; the usual ones if not named."
+)
+@click.option("--ppm", type=float, help="Largest mass error of a hit. [5]")
 @option.config
 @click.option("--random-state", type=int, default=0, show_default=True, help="Seed.")
 @option.jobs
@@ -48,7 +80,8 @@ __all__ = ["run", "run_pipeline"]
 def run(files: tuple[Path, ...], output: Path, **options: Any) -> None:
     """Take imzML FILES (or folders of them) through the default pipeline.
 
-    Several files are one study: their peaks are picked together.
+    Several files are one study: their peaks are picked together. Instead of files, give
+    a sample sheet: a CSV file with the column path, and what is known of each run.
 
     \b
     Writes into the output folder:
@@ -62,6 +95,12 @@ def run(files: tuple[Path, ...], output: Path, **options: Any) -> None:
       segment_profiles.png mean peak intensities of each segment
       cluster_images.png   mean image of each group of similar ions
       provenance.json      files, version, parameters
+
+    \b
+    With --compare, --database:
+      comparison.csv       fold change, confidence interval, p and q of each ion
+      volcano.png, heatmap.png, boxes.png
+      annotations.csv      the molecules that have the mass of a peak
     """
     run_pipeline(list(files), output, **options)
 
@@ -78,6 +117,14 @@ def run_pipeline(
     baseline: bool | None = None,
     align: bool | None = None,
     normalize: bool | None = None,
+    rois: Path | None = None,
+    group: str | None = None,
+    unit: tuple[str, ...] = (),
+    test: str | None = None,
+    reference: str | None = None,
+    database: Path | None = None,
+    adduct: tuple[str, ...] = (),
+    ppm: float | None = None,
     config: Path | None = None,
     random_state: int = 0,
     jobs: int | None = None,
@@ -86,16 +133,27 @@ def run_pipeline(
     quiet: bool = False,
 ) -> None:
     """Do what ``imsminer run`` does; see its help for the parameters."""
+    from imsminer.cli.pictures import write_pictures
     from imsminer.cli.pipeline import build_steps, read_config
     from imsminer.cli.report import write_report
-    from imsminer.cli.results import compute, write_pictures, write_tables
+    from imsminer.cli.results import compute, write_tables
+    from imsminer.cli.study import check_columns, open_study, read_regions
     from imsminer.core.progress import show_progress
-    from imsminer.io.imzml import ImzMLReader
 
     started = time.perf_counter()
     jobs_of = {"n_jobs": jobs}
+    parameters = read_config(config)
+    comparison = parameters.pop("compare", {}) | _given(
+        group=group, unit=list(unit), test=test, reference=reference
+    )
+    search = parameters.pop("annotate", {}) | _given(
+        database=database, adducts=list(adduct), ppm=ppm
+    )
+    if search and "database" not in search:
+        message = "--adduct and --ppm need a --database of molecules."
+        raise click.UsageError(message)
     steps = build_steps(
-        read_config(config),
+        parameters,
         {
             "baseline": {"enabled": baseline},
             "align": {"enabled": align, **jobs_of},
@@ -113,9 +171,13 @@ def run_pipeline(
     )
     if quiet:
         show_progress(False)
-    reader = ImzMLReader(files if len(files) > 1 else files[0], on_error=on_error)
+    reader = open_study(files, on_error)
+    if rois is not None:
+        read_regions(reader, rois)
+    if comparison:
+        check_columns(reader.pixels, comparison)
     with output_folder(output, overwrite=overwrite) as folder:
-        results = compute(reader, steps)
+        results = compute(reader, steps, comparison, search)
         record = write_tables(results, folder)
         pictures = write_pictures(results, folder)
         write_report(results, pictures, record, folder / "report.html")
@@ -123,3 +185,8 @@ def run_pipeline(
         seconds = time.perf_counter() - started
         click.echo(results.summary(seconds))
         click.echo(f"Results are in {output}")
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """Return the options that were given."""
+    return {name: value for name, value in options.items() if value not in (None, [])}

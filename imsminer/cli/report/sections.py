@@ -12,11 +12,17 @@ from imsminer.plots import acquisition_order
 
 __all__ = ["write_report"]
 
-CAPTIONS = {
+OVERVIEW = {
     "segmentation": "Segments on the tissue.",
     "segment_profiles": "Mean peak intensities of each segment.",
     "ion_images": "Ion images with the most spatial structure (Moran's I).",
     "cluster_images": "Mean image of each group of similar ion images.",
+}
+COMPARISON = {
+    "volcano": "Fold changes and q-values; coloured ions pass both thresholds.",
+    "boxes": "The ions with the smallest p-values; each point is a sample.",
+    "heatmap": "log2 of the mean of each group over the mean of all, of the ions with "
+    "the smallest p-values.",
 }
 PEAK_COLUMNS = ["mz", "height", "snr", "fwhm", "resolving_power", "frequency"]
 
@@ -42,6 +48,8 @@ def write_report(
     page = Document(_title(results), _subtitle(results, record))
     _overview(page, pictures)
     _peaks(page, results)
+    _comparison(page, results, pictures)
+    _annotation(page, results)
     _quality(page, results)
     _parameters(page, record)
     page.write(path)
@@ -68,9 +76,55 @@ def _subtitle(results: Any, record: dict[str, Any]) -> str:
 
 def _overview(page: Document, pictures: dict[str, bytes]) -> None:
     page.section("Overview")
-    for name, caption in CAPTIONS.items():
+    _images(page, pictures, OVERVIEW)
+
+
+def _images(
+    page: Document, pictures: dict[str, bytes], captions: dict[str, str]
+) -> None:
+    for name, caption in captions.items():
         if name in pictures:
             page.image(pictures[name], caption)
+
+
+def _comparison(page: Document, results: Any, pictures: dict[str, bytes]) -> None:
+    table = results.comparison
+    if table is None:
+        return
+    page.section("Comparison")
+    settings = table.attrs
+    units = settings["unit"]
+    left_out = {k: v for k, v in settings["left_out"].items() if v}
+    page.facts(
+        {
+            "groups": settings["group"],
+            "samples": units if isinstance(units, str) else list(units),
+            "test": settings["test"],
+            "inference": f"{settings['inference']} replicates",
+            "pixels": settings["n_pixels"],
+            "left out, without a value in": left_out or "none",
+        }
+    )
+    notes = sorted(set(table["note"].dropna()) - {""})
+    for note in notes:
+        page.text_block(note)
+    _images(page, pictures, COMPARISON)
+    page.table(
+        table.sort_values("p", na_position="last"), "All ions", file="comparison.csv"
+    )
+
+
+def _annotation(page: Document, results: Any) -> None:
+    hits = results.hits
+    if hits is None:
+        return
+    page.section("Annotation")
+    n_peaks = hits["feature"].nunique()
+    page.text_block(
+        f"{len(hits):,} hits of {n_peaks:,} of {len(results.peaks):,} peaks. A mass "
+        "alone does not identify a molecule: isomers and other adducts have the same."
+    )
+    page.table(hits, "Molecules with the mass of a peak", file="annotations.csv")
 
 
 def _peaks(page: Document, results: Any) -> None:
