@@ -92,7 +92,7 @@ def label_points(
         )
         if line is not None:
             lines.append(line)
-            end = line.vertices[1]
+            end = np.asarray(line.vertices)[1]
             ax.annotate(
                 "",
                 (x[i], y[i]),

@@ -153,7 +153,7 @@ def heatmap(
     if limit is None:
         limit = float(np.quantile(finite, 0.99)) if finite.size else 1.0
         limit = limit if limit > 0 else 1.0
-    trees = [None, None]
+    trees: list[Any] = [None, None]
     if cluster:
         # Of a feature without signal nothing is known: it counts as even.
         safe = np.clip(np.nan_to_num(values), -2 * limit, 2 * limit)
@@ -248,10 +248,10 @@ def _draw_trees(ax: Axes, trees: list[Any]) -> None:
         leaf = (np.array(tree["icoord"]) - 5) / 10
         depth = np.array(tree["dcoord"])
         if upright:
-            box = (0, 1 + MARGIN / height, 1, TREE / height)
+            box = (0.0, 1 + MARGIN / height, 1.0, TREE / height)
             lines = np.stack([leaf, depth], axis=2)
         else:
-            box = (-(TREE + MARGIN) / width, 0, TREE / width, 1)
+            box = (-(TREE + MARGIN) / width, 0.0, TREE / width, 1.0)
             lines = np.stack([depth, leaf], axis=2)
         thickness = 0.8 if len(depth) < 100 else 0.4
         side = ax.inset_axes(box, label="tree")

@@ -265,8 +265,8 @@ def _draw_q(
         limit = 1.0 if len(known) <= MANY_PAIRS else SIGNIFICANT
     brackets = []
     for _, row in known[known["q"] <= limit].iterrows():
-        ends = sorted((names.index(row["group_a"]), names.index(row["group_b"])))
-        brackets.append(Bracket(*ends, text=_q_text(row["q"])))
+        left, right = sorted((names.index(row["group_a"]), names.index(row["group_b"])))
+        brackets.append(Bracket(left, right, _q_text(row["q"])))
     draw_brackets(ax, brackets, np.array([part.max() for part in parts]), grow=grow)
 
 
@@ -453,7 +453,12 @@ def _draw_volcano(ax: Axes, part: pd.DataFrame, q: float, fold_change: float) ->
             alpha=0.9 if value else 0.7,
             zorder=2 + abs(value),
         )
-    line = {"color": "0.45", "linewidth": 0.8, "linestyle": (0, (4, 3)), "zorder": 1}
+    line: dict[str, Any] = {
+        "color": "0.45",
+        "linewidth": 0.8,
+        "linestyle": (0, (4, 3)),
+        "zorder": 1,
+    }
     ax.axhline(-math.log10(q), **line)
     for sign in (-1, 1) if fold_change > 1 else (1,):
         ax.axvline(sign * math.log2(fold_change), **line)
@@ -467,7 +472,7 @@ def _draw_volcano(ax: Axes, part: pd.DataFrame, q: float, fold_change: float) ->
 
 
 def _set_limits(
-    axes: Sequence[Axes], parts: list[pd.DataFrame], q: float, fold_change: float
+    axes: Any, parts: list[pd.DataFrame], q: float, fold_change: float
 ) -> None:
     """One scale for all panels: around 0, with room for labels."""
     reach = max(2.0 * math.log2(fold_change), 0.5)

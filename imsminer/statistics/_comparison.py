@@ -203,7 +203,7 @@ def _model(
         _require_repeats(design, levels)
         fit = mixed_model(values, groups, levels, wanted)
     found = iter(range(len(pairs)))
-    results = []
+    results: list[tuple[Result, str, np.ndarray | None]] = []
     for i, j in comparison.pairs:
         if i not in kept or j not in kept:
             results.append(nothing)
