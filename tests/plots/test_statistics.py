@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex, to_rgba
 
-from imsminer.plots.heatmap import heatmap, log_ratios
+from imsminer.plots.heatmaps import heatmap, log_ratios
 from imsminer.plots.statistics import LESS, MORE, NEITHER, box, volcano
 from imsminer.statistics import aggregate, compare
 

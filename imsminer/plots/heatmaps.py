@@ -131,7 +131,7 @@ def heatmap(
     Examples
     --------
     >>> import pandas as pd
-    >>> from imsminer.plots.heatmap import heatmap
+    >>> from imsminer.plots.heatmaps import heatmap
     >>> units = pd.DataFrame(
     ...     {"mz_700.5000": [1.0, 4.0], "mz_801.2500": [3.0, 3.0]},
     ...     index=pd.Index(["cortex", "medulla"], name="roi"),
