@@ -114,6 +114,7 @@ def main() -> None:
         "FT-ICR, centroids": {"analyser": "fticr", "spectrum_type": "centroid"},
         "masses off by 2 ppm": {"spectrum_type": "centroid", "mass_shift_ppm": 2.0},
         "5,000 false formulas": {"spectrum_type": "centroid", "n_false": 5000},
+        "20,000 false formulas": {"spectrum_type": "centroid", "n_false": 20000},
     }
     print(f"{'':22}{'m/z alone':>16}" + "".join(f"{f'FDR {v:g}':>24}" for v in LEVELS))
     for name, options in kinds.items():

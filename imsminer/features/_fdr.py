@@ -84,9 +84,12 @@ def false_discovery_rate(
     then the smallest of it over all scores up to s.
     """
     scores = np.asarray(scores, dtype=np.float64)
-    levels, place = np.unique(scores, return_inverse=True)
-    targets = scores.size - np.searchsorted(np.sort(scores), levels, side="left")
+    positive = scores[scores > 0]
+    # A score of 0 is no evidence, and decoys without images are not counted there.
+    levels, place = np.unique(positive, return_inverse=True)
+    targets = positive.size - np.searchsorted(np.sort(positive), levels, side="left")
     found = decoys.size - np.searchsorted(np.sort(decoys), levels, side="left")
     rate = ((found + 1) / ratio) / (targets + 1)
-    rate = np.minimum(np.minimum.accumulate(rate), 1.0)
-    return np.where(scores > 0, rate[place.ravel()], 1.0)
+    rates = np.ones(scores.size)
+    rates[scores > 0] = np.minimum(np.minimum.accumulate(rate), 1.0)[place.ravel()]
+    return rates
