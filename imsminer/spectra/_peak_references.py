@@ -31,6 +31,8 @@ class References:
         Reference spectra.
     frequency : ndarray
         Share of the pixels with a value above 0.
+    spread : ndarray
+        Standard deviation over the pixels.
     mz : ndarray
         Centres of the bins.
     n_pixels : int
@@ -48,6 +50,7 @@ class References:
     mean: np.ndarray
     maximum: np.ndarray
     frequency: np.ndarray
+    spread: np.ndarray
     mz: np.ndarray
     n_pixels: int
     centroided: bool
@@ -110,7 +113,8 @@ def spectra_references(
     resolution = centroid_resolution(X) if centroided else 0.0
     key = (X.fingerprint, None if axis is None else axis.fingerprint)
     facts = (sums.mz, len(X), centroided, resolution, key)
-    return References(*spectra, *facts), *spectra
+    spread = np.sqrt(np.maximum(sums.squares / len(X) - sums.mean**2, 0.0))
+    return References(*spectra, spread, *facts), *spectra
 
 
 def array_references(X: Any) -> tuple[References, Any, Any, Any]:
@@ -121,6 +125,7 @@ def array_references(X: Any) -> tuple[References, Any, Any, Any]:
     mean = xp.sum(X, axis=0, **exact) / X.shape[0]
     frequency = xp.mean(xp.astype(X > 0, X.dtype), axis=0)
     spectra = mean, xp.max(X, axis=0), frequency
-    host = (to_numpy(spectrum).astype(np.float64) for spectrum in spectra)
+    everything = *spectra, xp.std(X, axis=0)
+    host = (to_numpy(spectrum).astype(np.float64) for spectrum in everything)
     mz = np.arange(X.shape[1], dtype=np.float64)
     return References(*host, mz, X.shape[0], False, has_mz=False), *spectra

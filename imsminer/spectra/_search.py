@@ -1,5 +1,6 @@
 """The search for peaks, from sums over pixels to the table."""
 
+import numbers
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from imsminer.spectra._peak_background import (
 )
 from imsminer.spectra._peak_references import References
 from imsminer.spectra._picking import (
+    COLUMNS,
     Apexes,
     apex_positions,
     peak_table,
@@ -41,21 +43,30 @@ RESOLVED = 0.9
 LEAST_PIXELS = 3
 #: and so many that fewer peaks than this come about by chance.
 CHANCE = 0.5
+#: Pixels that share a peak which is in the standard deviation alone.
+FEWEST = 2.0
 
 
 def search(
     references: References, settings: SearchSettings
 ) -> tuple[pd.DataFrame, float | np.ndarray]:
     """Return the table of peaks and the noise of the reference that was searched."""
+    counting = counting_noise(references)
+    # Single centroids are high in the maximum wherever they fall.
+    few = replace(UNCOUNTED, rate=counting.rate if references.centroided else 0.0)
     spectra = {
-        "mean": (references.mean, counting_noise(references)),
-        "max": (references.maximum, UNCOUNTED),
+        "mean": (references.mean, counting),
+        "max": (references.maximum, few),
     }
     first, *others = settings.reference.split("+")
     peaks, noise = _search_one(first, references, *spectra[first], settings)
     for name in others:
         more, _ = _search_one(name, references, *spectra[name], settings)
         peaks = _add_peaks(peaks, more, settings.min_points)
+    if others:
+        peaks = _add_peaks(
+            peaks, _search_few(references, settings), settings.min_points
+        )
     columns = (peaks[name].to_numpy() for name in ("mz", "prominence", "fwhm"))
     # Columns of an array have no m/z that isotopes could be apart by.
     heads = monoisotopic(*columns) if references.has_mz else peaks["mz"].to_numpy()
@@ -142,10 +153,32 @@ def _search_one(
     wider = max(2 * width, 1.0)
     while wider <= widest:
         more, _ = _search_smoothed(wider, *arguments, settings)
-        near = _is_near(more["mz"], more["fwhm"], peaks["mz"])
+        apart = np.maximum(more["fwhm"], RESOLVED * references.resolution * more["mz"])
+        near = _is_near(more["mz"], apart, peaks["mz"])
         peaks = _add_peaks(peaks, more[~near], settings.min_points)
         wider *= 2
     return peaks, noise
+
+
+def _search_few(references: References, settings: SearchSettings) -> pd.DataFrame:
+    """Find what some pixels share, and most do not, in the standard deviation of these.
+
+    The maximum of many pixels rises with the highest of their noise. The sum of
+    squares does not, but adds up the pixels of a small region. That over the square of
+    the maximum is how many pixels it is made of: noise in a single one makes no peak.
+    Only profiles have a standard deviation that is no matter of counting.
+    """
+    none = references.spread[:0]
+    counted = references.centroided or counting_noise(references).shot > 0
+    if counted or isinstance(settings.noise, numbers.Real):
+        return pd.DataFrame({name: none for name in COLUMNS})
+    arguments = ("spread", references, references.spread, UNCOUNTED)
+    peaks, _ = _search_smoothed(0.0, *arguments, settings)
+    level, _ = background("spread", 0.0, *arguments[1:], settings)
+    at = peaks["bin"].to_numpy()
+    squares = references.n_pixels * (references.spread**2 - level**2)[at]
+    highest = references.maximum[at]
+    return peaks.assign(height=highest)[squares >= FEWEST * highest**2]
 
 
 def _search_matched(
@@ -277,7 +310,7 @@ def _search_smoothed(
         centroided=references.centroided,
         resolution=RESOLVED * references.resolution,
     )
-    if shot > 0:
+    if counting.rate > 0 or shot > 0:
         peaks = peaks[_agreed(counting.rate, references, peaks)]
         peaks = peaks.reset_index(drop=True)
     return peaks, noise

@@ -10,11 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from imsminer._array import (
-    check_same_namespace,
-    device_of,
-    namespace_of,
-)
+from imsminer._array import check_same_namespace, device_of, namespace_of
 from imsminer._sklearn_compat import Interval, StrOptions
 from imsminer.core.axis import MassAxis
 from imsminer.core.estimator import SpectraTransformer
@@ -56,7 +52,7 @@ class PeakPicker(PeakColumns, SpectraTransformer):
     reference : {"mean", "max", "mean+max"}, default="mean"
         Spectrum to search: the mean over pixels, the maximum ("skyline", which shows
         what only a few pixels hold), or both: the peaks of the mean, and those of the
-        maximum that are at none of them.
+        maximum that are at none of them; for small regions, see Notes.
     noise : {"zscore", "mad", "windowed_mad", "difference", "quantile"}, float or \
 tuple of two floats, default="zscore"
         Standard deviation of the reference's noise; see Notes. A number is the noise
@@ -165,9 +161,14 @@ tuple of two floats, default="zscore"
     prominences must exceed that noise at the height of the peak, too, and as many
     pixels must hold the peak as chance would not bring together (3 at least).
 
+    The maximum rises with the noise of many pixels. So ``"mean+max"`` searches the
+    standard deviation over pixels of profiles, too, where small regions add up: their
+    sum of squares must be twice that of the maximum, whose height is given.
+
     The reference of centroids is smoothed, as far as that changes the number of peaks:
-    weak ions scatter over many bins. Ions closer than spectra tell centroids apart,
-    which is seen in at most 10 of them, are one peak.
+    weak ions scatter over many bins, and are looked for at wider scales, too. Ions
+    closer than spectra tell centroids apart, which is seen in at most 10 of them, are
+    one peak.
 
     References
     ----------
