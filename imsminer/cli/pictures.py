@@ -17,7 +17,7 @@ from imsminer.plots import (
 )
 from imsminer.plots._panels import panel_axes
 from imsminer.plots.export import save
-from imsminer.plots.heatmap import heatmap
+from imsminer.plots.heatmaps import heatmap
 from imsminer.plots.statistics import box, volcano
 from imsminer.statistics import aggregate
 
