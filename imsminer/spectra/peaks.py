@@ -38,7 +38,6 @@ from imsminer.spectra._structure import with_structure
 
 __all__ = ["PeakPicker"]
 
-
 _POSITIVE = Interval(numbers.Real, 0, None, closed="left")
 
 
