@@ -34,6 +34,8 @@ class TextTable:
         What stands between cells.
     encoding : str
         Of the text.
+    trailing : int
+        Separators at the end of the line of names, which rows end with as well.
     """
 
     path: Path
@@ -42,6 +44,7 @@ class TextTable:
     line: int
     separator: str
     encoding: str
+    trailing: int
 
 
 def read_text_table(path: str | PathLike, expected: str) -> pd.DataFrame:
@@ -119,10 +122,11 @@ def read_rows(
                 continue
             if cells[0].lstrip().startswith("#"):
                 continue
+            end = cells[-head.trailing :] if head.trailing and len(cells) > n else ["x"]
+            if not any(cell.strip() for cell in end):
+                cells = cells[: -head.trailing]
             surplus = len(cells) - n
-            if surplus > 0 and not any(cell.strip() for cell in cells[n:]):
-                cells = cells[:n]
-            elif surplus > 0 and at is not None:
+            if surplus > 0 and at is not None:
                 text = head.separator.join(cells[at : at + surplus + 1])
                 cells = [*cells[:at], text, *cells[at + surplus + 1 :]]
             if len(cells) != n:
@@ -175,8 +179,10 @@ def _scan_head(file: Any, path: Path, expected: str, encoding: str) -> TextTable
             separator = max(SEPARATORS, key=stripped.count)
             names = next(csv.reader([text.rstrip("\r\n")], delimiter=separator))
             names = [name.strip() for name in names]
+            n_cells = len(names)
             while len(names) > 1 and not names[-1]:
                 names.pop()
-            return TextTable(path, comments, names, line, separator, encoding)
+            trailing = n_cells - len(names)
+            return TextTable(path, comments, names, line, separator, encoding, trailing)
     message = f"{path} has no line of column names. Expected {expected}."
     raise ValueError(message)
