@@ -10,8 +10,8 @@ It takes the truth to find it.
 
 All but imsminer and iMSminer 1.1.1 read the mean spectrum on the instrument's own grid
 (6 points per FWHM), which they could not know for sparse files; centroids are put into
-its cells. It is smoothed by a Gaussian of one point, with which they did best of 0, 1,
-1.5 and 2.5, and the baseline of dense profiles is taken out by the tool's own method.
+its cells. It is smoothed by a Gaussian of one point, the best compromise of 0, 1, 1.5
+and 2.5, and the baseline of dense profiles is taken out by the tool's own method.
 """
 
 import sys
