@@ -151,7 +151,10 @@ def read_database(
     # Not stable, which is twice as quick: ties are sorted among the hits.
     order = usable[np.argsort(values[usable])]
     if known:
-        n_ions = table[formulas].iloc[order].nunique()
+        # Rows are gathered only where some are left out.
+        column = table[formulas]
+        whole = usable.size == len(column)
+        n_ions = (column if whole else column.iloc[usable]).nunique()
     else:
         n_ions = 1 + np.count_nonzero(np.diff(values[order]))
     return Database(
