@@ -31,6 +31,7 @@ NOISES = {"counting noise": (1.0, 0.0), "normal noise, sd 5": (0.0, 5.0)}
 SETTINGS = {
     "middle": {},
     "lower": {"level": "lower"},
+    "clip=False": {"clip": False},
     "middle, reference='mean'": {"reference": "mean"},
 }
 

@@ -7,17 +7,23 @@ Axes and never shows or saves anything. Names are loaded on first use.
 from imsminer._lazy import lazy_names
 
 _HOME = {
+    "RoiSelector": "imsminer.plots.roi",
     "acquisition_order": "imsminer.plots.quality",
     "baseline": "imsminer.plots.spectra",
+    "box": "imsminer.plots.statistics",
     "cluster_images": "imsminer.plots.clusters",
+    "heatmap": "imsminer.plots.heatmaps",
     "ion_image": "imsminer.plots.images",
     "ion_images": "imsminer.plots.images",
     "mass_residuals": "imsminer.plots.masses",
     "mean_spectrum": "imsminer.plots.spectra",
+    "overlay": "imsminer.plots.roi",
+    "roi_outlines": "imsminer.plots.roi",
     "save": "imsminer.plots.export",
     "segment_profiles": "imsminer.plots.clusters",
     "segmentation": "imsminer.plots.clusters",
     "shift_image": "imsminer.plots.masses",
+    "volcano": "imsminer.plots.statistics",
 }
 
 __all__ = sorted(_HOME)
