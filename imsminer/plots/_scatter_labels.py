@@ -156,8 +156,20 @@ def _is_free(
     if distance.min() < 0.8 * radius:
         return False
     if line is None:
-        return bool(distance[own] <= distance.min() + 1e-9)
+        others = np.delete(distance, own)
+        return bool(distance[own] + 0.5 * radius < others.min(initial=np.inf))
+    if _distance_from_line(np.delete(points, own, axis=0), line) < 0.9 * radius:
+        return False
     return not any(line.intersects_bbox(other, filled=False) for other in taken)
+
+
+def _distance_from_line(points: np.ndarray, line: Path) -> float:
+    """Distance of the nearest point from a segment."""
+    start, end = np.asarray(line.vertices)
+    step = end - start
+    along = (points - start) @ step / max(step @ step, np.finfo(float).tiny)
+    nearest = start + np.clip(along, 0, 1)[:, None] * step
+    return float(np.hypot(*(points - nearest).T).min(initial=np.inf))
 
 
 def _side(part: float) -> float:

@@ -323,7 +323,9 @@ def volcano(
     -------
     Axes, or ndarray of Axes when there are several pairs
         To the right, above the line and in red there is more in the second group.
-        Features without a q-value are not drawn, and counted in the title.
+        Features without a q-value are not drawn, and counted in the title. Labels are
+        placed for the size that the Axes have now: in a figure with other panels, draw
+        those first.
 
     Raises
     ------

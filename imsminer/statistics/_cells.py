@@ -1,6 +1,5 @@
 """From pixels to one value per cell: the pixels of one region, replicate, …"""
 
-import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -16,7 +15,6 @@ __all__ = [
     "Table",
     "as_features",
     "cells_of",
-    "feature_mz",
     "pseudo_counts",
     "reduce_pixels",
 ]
@@ -154,7 +152,7 @@ def cells_of(pixels: pd.DataFrame, columns: Sequence[str], caller: str) -> Cells
         column = pixels[name]
         empty = column.isna().to_numpy(bool)
         if column.dtype.kind not in "fiubM":
-            empty |= (column.astype(str).str.strip() == "").to_numpy(bool)
+            empty = empty | (column.astype(str).str.strip() == "").to_numpy(bool)
         left_out[name] = int(np.sum(used & empty))
         used &= ~empty
     if not used.any():
@@ -255,9 +253,3 @@ def _log2(values: np.ndarray, names: list[Any], caller: str) -> np.ndarray:
         )
         raise ValueError(message)
     return np.log2(values)
-
-
-def feature_mz(names: Sequence[Any]) -> np.ndarray:
-    """m/z that names such as ``mz_773.5272`` say, NaN for others."""
-    found = [re.fullmatch(r"mz_(\d+(?:\.\d+)?)(?:_\d+)?", str(name)) for name in names]
-    return np.array([float(match[1]) if match else np.nan for match in found])

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from imsminer.statistics._cells import feature_mz
+from imsminer.core.peaktable import feature_mz
 from imsminer.statistics._design import Design
 from imsminer.statistics._linear import (
     Contrasts,
