@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex, to_rgba
 
+from imsminer.plots._volcano import LESS, MORE, NEITHER
 from imsminer.plots.heatmaps import heatmap, log_ratios
-from imsminer.plots.statistics import LESS, MORE, NEITHER, box, volcano
+from imsminer.plots.statistics import box, volcano
 from imsminer.statistics import aggregate, compare
 
 ROIS = ["cortex", "medulla", "pelvis", "vessel", "tumour core", "tumour rim"]
