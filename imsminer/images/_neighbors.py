@@ -8,12 +8,19 @@ from scipy import sparse
 from imsminer._array import array_namespace, device_of, is_numpy_array
 from imsminer.core.grid import Pixels, gaussian_weights, neighbor_matrix
 from imsminer.images._kernels import neighbors_numba, neighbors_xp
+from imsminer.images._spatial_weights import spatial_weights
 
-__all__ = ["mean_over_neighbors", "median_over_neighbors"]
+__all__ = [
+    "mean_over_neighbors",
+    "median_over_neighbors",
+    "weighted_mean",
+]
 
 
-def mean_over_neighbors(values: Any, pixels: Pixels, radius: int) -> Any:
-    """Gaussian-weighted mean over the neighbours, without the pixel itself.
+def mean_over_neighbors(
+    values: Any, pixels: Pixels, radius: int, *, adaptive: bool = False
+) -> Any:
+    """Weighted mean over the neighbours, without the pixel itself.
 
     Parameters
     ----------
@@ -23,21 +30,51 @@ def mean_over_neighbors(values: Any, pixels: Pixels, radius: int) -> Any:
         Where the rows are.
     radius : int
         Of :func:`imsminer.core.grid.gaussian_weights`.
+    adaptive : bool, default=False
+        Whether neighbours that look different count less, as in
+        :func:`spatial_weights`.
+
+    Returns
+    -------
+    array like `values`
+        A pixel without any neighbour keeps its own values.
+    """
+    if not adaptive:
+        weights = gaussian_weights(pixels, radius, np.float64)
+    else:
+        weights = spatial_weights(pixels, radius, values)
+        alone = np.diff(weights.indptr) == 1
+        itself = sparse.diags_array(np.where(alone, 0.0, 1.0))
+        weights = sparse.csr_array(weights - itself)
+        weights.eliminate_zeros()
+    return weighted_mean(values, weights)
+
+
+def weighted_mean(values: Any, weights: sparse.csr_array) -> Any:
+    """Mean over the pixels in each row of a matrix of weights.
+
+    Parameters
+    ----------
+    values : float array of shape (n_pixels, n_features)
+        In any namespace.
+    weights : csr_array of shape (n_pixels, n_pixels)
+        At least one weight above 0 in each row.
 
     Returns
     -------
     array like `values`
     """
+    total = np.asarray(weights.sum(axis=1)).ravel()
+    share = sparse.csr_array(sparse.diags_array(1 / total) @ weights)
     if is_numpy_array(values):
-        return gaussian_weights(pixels, radius, values.dtype) @ values
-    weights = gaussian_weights(pixels, radius)
-    slots = np.diff(weights.indptr)
-    position = np.arange(weights.nnz) - np.repeat(weights.indptr[:-1], slots)
+        return share.astype(values.dtype) @ values
+    slots = np.diff(share.indptr)
+    position = np.arange(share.nnz) - np.repeat(share.indptr[:-1], slots)
     row = np.repeat(np.arange(slots.shape[0]), slots)
     index = np.zeros((slots.shape[0], int(slots.max())), dtype=np.int64)
     weight = np.zeros(index.shape)
-    index[row, position] = weights.indices
-    weight[row, position] = weights.data
+    index[row, position] = share.indices
+    weight[row, position] = share.data
     xp, device = array_namespace(values), device_of(values)
     return neighbors_xp.neighbor_mean(
         values,

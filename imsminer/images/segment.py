@@ -8,17 +8,17 @@ import pandas as pd
 from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from imsminer._array import (
-    check_same_namespace,
-    device_of,
-    is_numpy_array,
-    namespace_of,
-)
+from imsminer._array import check_same_namespace, namespace_of
 from imsminer._sklearn_compat import Interval, StrOptions, check_feature_names_in
 from imsminer.core.grid import Pixels, coordinates_of
-from imsminer.images._kernels.kmeans_xp import distances, nearest
-from imsminer.images._kmeans import kmeans
 from imsminer.images._neighbors import mean_over_neighbors
+from imsminer.images._scaling import learn_scale, mean_by_label, scaled_points
+from imsminer.images._segmenting import (
+    by_kmeans,
+    by_mixture,
+    by_shrunken_centroids,
+)
+from imsminer.images._spatial_weights import spatial_weights
 
 __all__ = ["InSituSegmenter"]
 
@@ -26,27 +26,47 @@ __all__ = ["InSituSegmenter"]
 class InSituSegmenter(ClusterMixin, TransformerMixin, BaseEstimator):
     """Segment an image: cluster its pixels by their spectra.
 
-    The features of a pixel are scaled, optionally joined with those of its
-    neighbourhood, and clustered by k-means. Segments are numbered by descending size
-    (of equals, the one that holds the first pixel comes first).
+    The features of a pixel are scaled, joined with those of its neighbourhood if
+    wanted, and clustered. Segments are numbered by descending size (of equals, the one
+    that holds the first pixel comes first).
 
     Parameters
     ----------
     n_clusters : int, default=8
-        Number of segments.
-    method : {"kmeans"}, default="kmeans"
-        How to cluster.
+        Number of segments. ``"shrunken_centroids"`` begins with so many, and drops
+        those that lose all of their pixels: ``n_clusters_`` are left.
+    method : {"kmeans", "gmm", "shrunken_centroids"}, default="kmeans"
+        How to cluster. ``"gmm"`` is a mixture of Gaussians, fitted to the segments of
+        k-means. ``"shrunken_centroids"`` [4]_ begins there too; it compares a
+        neighbourhood with centroids that keep only the features in which a segment
+        differs from the mean.
     metric : {"euclidean", "correlation"}, default="euclidean"
         Of the scaled features. ``"correlation"`` compares the shapes of spectra: each
         pixel is centred on its own mean and divided by its Euclidean norm, before
-        Euclidean k-means. A pixel that is constant over its features, an empty one for
-        instance, has no shape: it stays at the origin, and goes to the segment whose
-        centre is nearest to it.
+        Euclidean distances are taken. A pixel that is constant over its features, an
+        empty one for instance, has no shape: it stays at the origin.
     spatial_radius : int, default=0
-        With 1 or more, each pixel is described by its own features *and* by their
-        Gaussian-weighted mean over its neighbours, up to this many king's moves away
-        (σ = (2·radius + 1)/4 pixels). Neighbours never lie in another run, at
+        With 1 or more, the neighbours of a pixel count, up to this many king's moves
+        away. k-means and mixtures describe each pixel by its own features *and* by
+        their weighted mean over its neighbours; shrunken centroids average distances
+        over the pixel and its neighbours. Neighbours never lie in another run, at
         another z, or across a gap. It needs to know where the pixels are.
+    weights : {"gaussian", "adaptive"}, default="gaussian"
+        How much a neighbour counts: by its distance in space (σ = (2·radius + 1)/4
+        pixels), or less as well where its scaled features differ [5]_, which keeps
+        edges.
+    neighbor_share : float, default=0.8
+        Of k-means and mixtures with `spatial_radius`: the part, 0 to 1, of the squared
+        distance between two pixels that comes from their neighbourhoods; the default
+        is that of [3]_ for domains of a tissue. The pixel's own features are multiplied
+        by √(2 · (1 - share)) and those of its neighbourhood by √(2 · share).
+    shrinkage : float, default=2.0
+        Of ``"shrunken_centroids"``: subtracted from the t-statistics of each centroid.
+        Features whose t is smaller take the mean of all pixels. 0 does not shrink.
+    covariance_type : {"tied", "full", "diag", "spherical"}, default="tied"
+        Of ``"gmm"``, as in :class:`sklearn.mixture.GaussianMixture`. All but ``"tied"``
+        let noisy pixels gather in a component of their own, and need many more pixels
+        than features.
     scaling : {"max", "std", "l2", "max+l2", "std+l2"} or None, default="max+l2"
         What is done to the features first. ``"max"`` divides each feature by its
         largest absolute value and ``"std"`` by its standard deviation, both learnt in
@@ -54,11 +74,13 @@ class InSituSegmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         by its Euclidean norm, so that only proportions count; an empty pixel stays 0.
         ``"max+l2"`` does one after the other: the column and row scaling of [1]_.
     n_init : int, default=10
-        How many random starts; the one with the smallest inertia is kept.
+        How many random starts of k-means; the one with the smallest inertia is kept.
     max_iter : int, default=300
-        Most iterations per start.
+        Most iterations per start, and of what follows k-means.
     tol : float, default=1e-4
-        Stop when the centres move less, relative to the variance of the features.
+        Stop when the centres move less, relative to the variance of the features; for
+        ``"gmm"``, when the mean log-likelihood grows less. ``"shrunken_centroids"``
+        stops when at most 1 % of the pixels change their segment.
     random_state : int, RandomState instance or None, default=None
         Pass an int for the same segments at each fit.
 
@@ -66,19 +88,26 @@ class InSituSegmenter(ClusterMixin, TransformerMixin, BaseEstimator):
     ----------
     labels_ : int32 array of shape (n_pixels,)
         The segment of each pixel of ``fit``, from 0.
-    cluster_centers_ : array of shape (n_clusters, n_features)
-        Centres in the space of scaled features; (n_clusters, 2 · n_features) with
-        `spatial_radius`, the neighbourhood's after the pixel's own.
-    segment_profiles_ : array or DataFrame of shape (n_clusters, n_features)
+    n_clusters_ : int
+        Number of segments: `n_clusters`, or fewer for ``"shrunken_centroids"``.
+    cluster_centers_ : array of shape (n_clusters_, n_features)
+        Centres in the space of scaled features; (n_clusters_, 2 · n_features) for
+        k-means and mixtures with `spatial_radius`, the neighbourhood's after the
+        pixel's own.
+    statistic_ : float64 array of shape (n_clusters_, n_features)
+        Only for ``"shrunken_centroids"``: the shrunken t of each centre; 0 where it is
+        the mean of all pixels.
+    segment_profiles_ : array or DataFrame of shape (n_clusters_, n_features)
         Mean spectrum of each segment in the units of X; NaN for a segment without
         pixels. A DataFrame when X was one.
     scale_ : array of shape (n_features,)
         What ``fit`` learnt to divide each feature by; ones where `scaling` leaves the
         features alone.
     inertia_ : float
-        Sum of squared distances of the pixels to their centres, in scaled features.
+        Sum of squared distances, those of :meth:`transform`, of the pixels to their
+        segments.
     n_iter_ : int
-        Iterations of the best start.
+        Iterations of the best start of k-means, or of what follows it.
     n_features_in_ : int
         Number of features seen in ``fit``.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -86,13 +115,15 @@ class InSituSegmenter(ClusterMixin, TransformerMixin, BaseEstimator):
 
     See Also
     --------
+    ShrunkenCentroidClassifier : Learns regions that are known for some pixels.
     ImageClusterer : Groups the ions by their images.
 
     Notes
     -----
     X follows scikit-learn's ``array_api_dispatch``: attributes and results live in the
     namespace of X. NumPy arrays are clustered by scikit-learn's ``KMeans``, others by
-    Lloyd's iterations in their own namespace from the same starts.
+    Lloyd's iterations in their own namespace from the same starts. Mixtures are fitted
+    on the host.
 
     References
     ----------
@@ -104,6 +135,12 @@ class InSituSegmenter(ClusterMixin, TransformerMixin, BaseEstimator):
        Scientific Reports 12, 15687.
     .. [3] Singhal V. et al. (2024). BANKSY unifies cell typing and tissue domain
        segmentation for scalable spatial omics data analysis. Nature Genetics 56, 431.
+    .. [4] Bemis K. D. et al. (2016). Probabilistic segmentation of mass spectrometry
+       (MS) images helps select important ions and characterize confidence in the
+       resulting segments. Molecular & Cellular Proteomics 15, 1761.
+    .. [5] Alexandrov T., Kobarg J. H. (2011). Efficient spatial segmentation of large
+       imaging mass spectrometry datasets with spatially aware clustering.
+       Bioinformatics 27, i230.
 
     Examples
     --------
@@ -126,9 +163,13 @@ class InSituSegmenter(ClusterMixin, TransformerMixin, BaseEstimator):
 
     _parameter_constraints: ClassVar[dict] = {
         "n_clusters": [Interval(Integral, 1, None, closed="left")],
-        "method": [StrOptions({"kmeans"})],
+        "method": [StrOptions({"kmeans", "gmm", "shrunken_centroids"})],
         "metric": [StrOptions({"euclidean", "correlation"})],
         "spatial_radius": [Interval(Integral, 0, None, closed="left")],
+        "weights": [StrOptions({"gaussian", "adaptive"})],
+        "neighbor_share": [Interval(Real, 0, 1, closed="both")],
+        "shrinkage": [Interval(Real, 0, None, closed="left")],
+        "covariance_type": [StrOptions({"tied", "full", "diag", "spherical"})],
         "scaling": [StrOptions({"max", "std", "l2", "max+l2", "std+l2"}), None],
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -143,6 +184,10 @@ class InSituSegmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         method="kmeans",
         metric="euclidean",
         spatial_radius=0,
+        weights="gaussian",
+        neighbor_share=0.8,
+        shrinkage=2.0,
+        covariance_type="tied",
         scaling="max+l2",
         n_init=10,
         max_iter=300,
@@ -153,6 +198,10 @@ class InSituSegmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         self.method = method
         self.metric = metric
         self.spatial_radius = spatial_radius
+        self.weights = weights
+        self.neighbor_share = neighbor_share
+        self.shrinkage = shrinkage
+        self.covariance_type = covariance_type
         self.scaling = scaling
         self.n_init = n_init
         self.max_iter = max_iter
@@ -169,31 +218,19 @@ class InSituSegmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         xp = namespace_of(X)
         return validate_data(self, X, dtype=[xp.float64, xp.float32], reset=reset)
 
-    def _learn_scale(self, X: Any) -> Any:
-        """Divisor of each feature; 1 for one that does not vary or exist."""
-        xp = namespace_of(X)
-        scaling = self.scaling or ""
-        if scaling.startswith("max"):
-            scale = xp.max(xp.abs(X), axis=0)
-        elif scaling.startswith("std"):
-            scale = _column_deviations(X, xp)
-        else:
-            return xp.ones(X.shape[1], dtype=X.dtype, device=device_of(X))
-        return xp.where(scale > 0, scale, xp.ones_like(scale))
-
-    def _points(self, X: Any, pixels: Pixels | None) -> Any:
-        """Describe each pixel as a point in the space in which distance is measured."""
-        xp = namespace_of(X)
-        points = X / self.scale_
-        if self.scaling is not None and self.scaling.endswith("l2"):
-            points = points / _norms(points, xp)
-        if self.metric == "correlation":
-            points = _centred(points, xp)
-            points = points / _norms(points, xp)
-        if pixels is not None:
-            around = mean_over_neighbors(points, pixels, self.spatial_radius)
-            points = xp.concat([points, around], axis=1)
-        return points
+    def _describe(self, X: Any, pixels: Pixels | None) -> tuple[Any, Any]:
+        """Points, and the weights of a neighbourhood that counts behind them."""
+        points = scaled_points(X, self.scale_, self.scaling, self.metric)
+        if pixels is None:
+            return points, None
+        adaptive = self.weights == "adaptive"
+        radius = self.spatial_radius
+        if self.method == "shrunken_centroids":
+            return points, spatial_weights(pixels, radius, points if adaptive else None)
+        around = mean_over_neighbors(points, pixels, radius, adaptive=adaptive)
+        own, share = (2 * (1 - self.neighbor_share)) ** 0.5, self.neighbor_share
+        joined = [own * points, (2 * share) ** 0.5 * around]
+        return namespace_of(X).concat(joined, axis=1), None
 
     def fit(self, X, y=None, *, coordinates=None, runs=None):
         """Find the segments.
@@ -230,28 +267,39 @@ class InSituSegmenter(ClusterMixin, TransformerMixin, BaseEstimator):
             )
             raise ValueError(message)
         pixels = self._pixels(X_given, coordinates, runs)
-        self.scale_ = self._learn_scale(X)
-        found = kmeans(
-            self._points(X, pixels),
+        self.scale_ = learn_scale(X, self.scaling)
+        points, weights = self._describe(X, pixels)
+        n_clusters, settings = (
             self.n_clusters,
-            n_init=self.n_init,
-            max_iter=self.max_iter,
-            tol=self.tol,
-            random_state=self.random_state,
+            {
+                name: getattr(self, name)
+                for name in ("n_init", "max_iter", "tol", "random_state")
+            },
         )
+        if self.method == "kmeans":
+            found = by_kmeans(points, n_clusters, **settings)
+        elif self.method == "gmm":
+            found = by_mixture(points, n_clusters, self.covariance_type, **settings)
+        else:
+            found = by_shrunken_centroids(
+                points, n_clusters, weights, self.shrinkage, **settings
+            )
+            self.statistic_ = found.model.centroids.statistic
+        self._model = found.model
         self.labels_ = found.labels
         self.cluster_centers_ = found.centers
+        self.n_clusters_ = int(found.centers.shape[0])
         self.inertia_ = found.inertia
         self.n_iter_ = found.n_iter
-        profiles = _mean_by_label(X, found.labels, self.n_clusters)
+        profiles = mean_by_label(X, found.labels, self.n_clusters_)
         if frame is not None:
-            index = pd.RangeIndex(self.n_clusters, name="segment")
+            index = pd.RangeIndex(self.n_clusters_, name="segment")
             profiles = pd.DataFrame(profiles, index=index, columns=frame.columns)
         self.segment_profiles_ = profiles
         return self
 
     def predict(self, X, *, coordinates=None, runs=None):
-        """Assign each pixel to the segment with the nearest centre.
+        """Assign each pixel to a segment, as `method` does.
 
         Parameters
         ----------
@@ -264,8 +312,8 @@ class InSituSegmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         -------
         labels : int32 array of shape (n_pixels,)
         """
-        points = self._points_of_new(X, coordinates, runs, "predict")
-        return nearest(points, self.cluster_centers_)
+        new = self._new(X, coordinates, runs, "predict")
+        return self._model.labels(*new)
 
     def transform(self, X, *, coordinates=None, runs=None):
         """Distances of each pixel to the centres of the segments.
@@ -279,11 +327,14 @@ class InSituSegmenter(ClusterMixin, TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        distances : array of shape (n_pixels, n_clusters)
-            Euclidean, in the space of scaled features.
+        distances : array of shape (n_pixels, n_clusters_)
+            In the space of scaled features: Euclidean for k-means, Mahalanobis for a
+            mixture (:meth:`predict` weighs them by the sizes of the segments), and for
+            shrunken centroids Euclidean in units of the standard deviation within
+            segments, averaged over the neighbourhood.
         """
-        points = self._points_of_new(X, coordinates, runs, "transform")
-        return distances(points, self.cluster_centers_)
+        new = self._new(X, coordinates, runs, "transform")
+        return self._model.distances(*new)
 
     def fit_predict(self, X, y=None, *, coordinates=None, runs=None):
         """Find the segments and return the labels of the pixels.
@@ -309,11 +360,11 @@ class InSituSegmenter(ClusterMixin, TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        distances : array of shape (n_pixels, n_clusters)
+        distances : array of shape (n_pixels, n_clusters_)
         """
         self.fit(X, y, coordinates=coordinates, runs=runs)
-        points = self._points_of_new(X, coordinates, runs, "fit_transform")
-        return distances(points, self.cluster_centers_)
+        new = self._new(X, coordinates, runs, "fit_transform")
+        return self._model.distances(*new)
 
     def get_feature_names_out(self, input_features=None):
         """Names of the columns that :meth:`transform` returns.
@@ -325,72 +376,22 @@ class InSituSegmenter(ClusterMixin, TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        names : ndarray of shape (n_clusters,)
+        names : ndarray of shape (n_clusters_,)
             ``"segment0"``, ``"segment1"``, …
         """
         check_is_fitted(self)
         check_feature_names_in(self, input_features)
-        n_segments = self.cluster_centers_.shape[0]
-        return np.asarray([f"segment{k}" for k in range(n_segments)], dtype=object)
+        names = [f"segment{k}" for k in range(self.n_clusters_)]
+        return np.asarray(names, dtype=object)
 
-    def _points_of_new(self, X: Any, coordinates: Any, runs: Any, method: str) -> Any:
+    def _new(self, X: Any, coordinates: Any, runs: Any, method: str) -> Any:
         check_is_fitted(self)
         check_same_namespace(self, method, self.cluster_centers_, X)
         pixels = self._pixels(X, coordinates, runs)
-        return self._points(self._check_array(X, reset=False), pixels)
+        return self._describe(self._check_array(X, reset=False), pixels)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.array_api_support = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _column_deviations(X: Any, xp: Any) -> Any:
-    """Standard deviation of each column; finite for extreme values too."""
-    largest = xp.max(xp.abs(X), axis=0)
-    safe = xp.where(largest > 0, largest, xp.ones_like(largest))
-    if is_numpy_array(X):
-        # NumPy would add up float32 one by one, and lose digits.
-        relative = (X / safe).std(axis=0, dtype=np.float64).astype(X.dtype)
-    else:
-        relative = xp.std(X / safe, axis=0)
-    # What rounding leaves of a constant column is not variation.
-    flat = relative <= 8 * xp.finfo(X.dtype).eps
-    return xp.where(flat, xp.zeros_like(relative), relative) * safe
-
-
-def _norms(points: Any, xp: Any) -> Any:
-    """Euclidean norm of each row, as a column; 1 where it is 0."""
-    # Dividing by the largest first keeps the squares of extreme values finite.
-    largest = xp.max(xp.abs(points), axis=1, keepdims=True)
-    safe = xp.where(largest > 0, largest, xp.ones_like(largest))
-    relative = points / safe
-    norm = xp.sqrt(xp.sum(relative * relative, axis=1, keepdims=True)) * safe
-    return xp.where(norm > 0, norm, xp.ones_like(norm))
-
-
-def _centred(points: Any, xp: Any) -> Any:
-    """Subtract each row's mean; rows that are constant but for rounding become 0."""
-    mean = xp.mean(points, axis=1, keepdims=True)
-    centred = points - mean
-    spread = xp.max(xp.abs(centred), axis=1, keepdims=True)
-    noise = 8 * xp.finfo(points.dtype).eps * xp.max(xp.abs(points), axis=1)[:, None]
-    return xp.where(spread > noise, centred, xp.zeros_like(centred))
-
-
-def _mean_by_label(X: Any, labels: Any, n_clusters: int) -> Any:
-    """Mean row of X per label, accumulated in float64 where the namespace has it."""
-    xp = namespace_of(X)
-    if is_numpy_array(X):
-        order = np.argsort(labels, kind="stable")
-        bounds = np.searchsorted(labels[order], np.arange(n_clusters + 1))
-        profiles = np.full((n_clusters, X.shape[1]), np.nan, dtype=X.dtype)
-        for k in range(n_clusters):
-            rows = order[bounds[k] : bounds[k + 1]]
-            if rows.size:
-                profiles[k] = X[rows].mean(axis=0, dtype=np.float64)
-        return profiles
-    codes = xp.arange(n_clusters, dtype=labels.dtype, device=device_of(X))
-    member = xp.astype(labels[:, None] == codes[None, :], X.dtype)
-    return (member.T @ X) / xp.sum(member, axis=0)[:, None]

@@ -5,6 +5,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from imsminer.images.cluster import ImageClusterer
 from imsminer.images.segment import InSituSegmenter
+from imsminer.images.shrunken import ShrunkenCentroidClassifier
 
 
 # metric="correlation" is not here: check_clustering has two features, whose correlation
@@ -13,9 +14,14 @@ from imsminer.images.segment import InSituSegmenter
     [
         InSituSegmenter(),
         InSituSegmenter(scaling=None),
+        InSituSegmenter(method="gmm"),
+        InSituSegmenter(method="gmm", covariance_type="diag", scaling="std"),
+        InSituSegmenter(method="shrunken_centroids"),
+        ShrunkenCentroidClassifier(),
+        ShrunkenCentroidClassifier(shrinkage=0.5, priors="uniform"),
     ]
 )
-def test_segmenter(estimator, check):
+def test_sklearn_checks_of_pixels(estimator, check):
     check(estimator)
 
 
@@ -28,5 +34,5 @@ def test_segmenter(estimator, check):
         ImageClusterer(n_clusters=2, similarity="pearson"),
     ]
 )
-def test_clusterer(estimator, check):
+def test_sklearn_checks_of_images(estimator, check):
     check(estimator)

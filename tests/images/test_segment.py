@@ -17,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from imsminer.core.grid import coordinates_of, gaussian_weights
+from imsminer.images._spatial_weights import spatial_weights
 from imsminer.images.segment import InSituSegmenter
 
 needs_dispatch = pytest.mark.skipif(
@@ -123,16 +124,28 @@ def test_empty_pixels_are_defined(metric):
         np.testing.assert_array_equal(model.transform(constant), model.transform(X[:1]))
 
 
-def test_neighborhood_is_the_mean_of_scaled_neighbors():
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.8, 1.0])
+@pytest.mark.parametrize("weights", ["gaussian", "adaptive"])
+def test_neighborhood_is_the_mean_of_scaled_neighbors(weights, share):
     X, _ = striped(dtype=np.float64)
     X = X.sample(frac=0.7, random_state=0)
-    model = InSituSegmenter(3, spatial_radius=2, random_state=0).fit(X)
+    model = InSituSegmenter(
+        3, spatial_radius=2, weights=weights, neighbor_share=share, random_state=0
+    ).fit(X)
     values = X.to_numpy() / X.to_numpy().max(axis=0)
     values /= np.linalg.norm(values, axis=1, keepdims=True)
     pixels = coordinates_of(X, estimator="test")
-    joined = np.hstack([values, gaussian_weights(pixels, 2).toarray() @ values])
+    if weights == "gaussian":
+        around = gaussian_weights(pixels, 2).toarray()
+    else:
+        around = spatial_weights(pixels, 2, values).toarray()
+        alone = (around > 0).sum(axis=1) == 1
+        around -= np.diag(np.where(alone, 0, 1))
+        around /= around.sum(axis=1, keepdims=True)
+    parts = [np.sqrt(2 - 2 * share) * values, np.sqrt(2 * share) * around @ values]
+    joined = np.hstack(parts)
     means = [joined[model.labels_ == k].mean(axis=0) for k in range(3)]
-    np.testing.assert_allclose(model.cluster_centers_, means)
+    np.testing.assert_allclose(model.cluster_centers_, means, atol=1e-12)
     np.testing.assert_array_equal(model.predict(X), model.labels_)
 
 
@@ -197,7 +210,7 @@ def test_errors():
     with pytest.raises(ValueError, match=r"n_samples=3 should be >= n_clusters=8"):
         InSituSegmenter().fit(X[:3])
     with pytest.raises(ValueError, match="'method' parameter of InSituSegmenter"):
-        InSituSegmenter(method="gmm").fit(X)
+        InSituSegmenter(method="ward").fit(X)
     with pytest.raises(ValueError, match="'scaling' parameter of InSituSegmenter"):
         InSituSegmenter(scaling="min").fit(X)
     X[3, 3] = np.nan
