@@ -356,10 +356,10 @@ def _add_peaks(
     bins = more["bin"].to_numpy()
     right = np.clip(np.searchsorted(at, bins), 0, at.size - 1)
     nearest = np.minimum(np.abs(at[right] - bins), np.abs(at[right - 1] - bins))
-    mz, ends = more["mz"].to_numpy(), peaks[["left", "right"]].to_numpy()
-    inside = np.zeros(mz.size, bool)
-    for low, high in ends:
-        inside |= (mz >= low) & (mz <= high)
+    mz, ends = more["mz"].to_numpy(), peaks[["left", "right"]].sort_values("left")
+    before = np.searchsorted(ends["left"], mz, side="right")
+    reach = np.maximum.accumulate(np.append(-np.inf, ends["right"]))
+    inside = mz <= reach[before]
     added = more[(nearest >= min_points) & ~inside]
     table = pd.concat([peaks, added]).sort_values("mz", ignore_index=True)
     middle = 0.5 * (table["mz"].to_numpy()[1:] + table["mz"].to_numpy()[:-1])
