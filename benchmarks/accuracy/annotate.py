@@ -3,7 +3,8 @@
 Run ``python benchmarks/accuracy/annotate.py``; it takes a few minutes. Each run holds
 ions of known lipids; the database holds these and many more formulas that are not in
 the sample (entrapment), and each formula is searched with adducts of which it has one.
-Printed for each nominal FDR: how many hits (formula and adduct) are accepted, the share
+Printed for each nominal FDR, over five runs: how many hits (formula and adduct) are
+accepted, the share
 of false ones among them, and the share of the true ions that is found. For comparison
 the share of false ones among all hits within the ppm window: what a search by m/z alone
 gives.
@@ -100,11 +101,11 @@ def accept(
     return scored.drop_duplicates(["formula", "adduct"])
 
 
-def shares(hits: pd.DataFrame, true: set, level: float) -> tuple[int, float, float]:
-    """Return hits accepted, their false share, and the true ions' found share."""
+def shares(hits: pd.DataFrame, true: set, level: float) -> tuple[int, int, float]:
+    """Return hits accepted, how many of them are false, and true ions' found share."""
     kept = hits[hits["fdr"] <= level]
     right = [key in true for key in zip(kept["formula"], kept["adduct"], strict=True)]
-    return len(kept), 1 - np.mean(right) if len(kept) else 0.0, sum(right) / len(true)
+    return len(kept), len(kept) - sum(right), sum(right) / len(true)
 
 
 def main() -> None:
@@ -125,9 +126,9 @@ def main() -> None:
                 hits = accept(reader, database)
             table.append([shares(hits, true, v) for v in (1.0, *LEVELS)])
         mean = np.mean(table, axis=0)
-        line = f"{name:22}{mean[0, 0]:7.0f} {100 * mean[0, 1]:5.1f} %  "
+        line = f"{name:22}{mean[0, 0]:7.0f} {100 * mean[0, 1] / mean[0, 0]:5.1f} %  "
         for n, false, found in mean[1:]:
-            line += f"{n:7.0f} {100 * false:5.1f} % {100 * found:5.1f} %"
+            line += f"{n:7.0f} {100 * false / max(n, 1):5.1f} % {100 * found:5.1f} %"
         print(line, flush=True)
 
 

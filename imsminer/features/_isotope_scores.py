@@ -87,7 +87,8 @@ def score_isotopes(
     DataFrame
         The hits, with `spatial`, `spectral`, `chaos`, `msm` (their product), each
         from 0 to 1, and `fdr`: the rate of false discoveries among all hits of that
-        adduct that score at least as well. NaN where a formula is not known.
+        adduct that score at least as well; 1 for a hit at a peak where another scores
+        better. NaN where a formula is not known.
 
     Raises
     ------
@@ -116,8 +117,10 @@ def score_isotopes(
     The FDR at a score s is ((D + 1)/ratio)/(T + 1), with D decoys and T hits that score
     s or more, made monotone. Hits stand for all ions that were searched, most of which
     were at no peak; `ratio` therefore is the number of decoys over the number of ions
-    *searched*. Isomers count once. Decoys are drawn among those whose m/z lie in the
-    range of the peaks, where they are as likely as hits; without any it is 1.
+    *searched*. Isomers count once. Of several formulas at one peak at most one is taken
+    to be right: the best, of any adduct, competes with the decoys. Decoys are drawn
+    among those whose m/z lie in the range of the peaks, where they are as likely as
+    hits; without any it is 1.
 
     Spectra are read once, or as often as images exceed a quarter of scikit-learn's
     ``working_memory``; decoys that lie at no peak cost nothing.
@@ -182,7 +185,8 @@ def score_isotopes(
     table = _score(wanted, data, pixels, ppm, n_jobs)
     result = pd.DataFrame(table[: len(ions)], columns=SCORES)
     if n_decoys:
-        result["fdr"] = _rates(table[:, -1], wanted, len(ions), drawn, searched)
+        best = _best_at_peak(hits, keys, ions, table[:, -1])
+        result["fdr"] = _rates(table[:, -1], wanted, best, drawn, searched)
     places = {key: i for i, key in enumerate(ions)}
     rows = np.array([places.get(key, -1) for key in keys], np.int64)
     values = np.vstack([result.to_numpy(), np.full(result.shape[1], np.nan)])[rows]
@@ -258,11 +262,12 @@ def _span(ions: list[_Ion], mz: np.ndarray | None) -> tuple[float, float]:
 def _rates(
     msm: np.ndarray,
     ions: list[_Ion],
-    n_targets: int,
+    best: np.ndarray,
     drawn: dict[str, int],
     searched: dict[str, int],
 ) -> np.ndarray:
-    """Return the FDR of each target among those of its adduct."""
+    """Return the FDR of each target that is best at a peak, among its adduct's."""
+    n_targets = best.size
     name = np.array([ion.adduct for ion in ions], dtype=object)
     decoy = np.arange(len(ions)) >= n_targets
     rates = np.ones(n_targets)
@@ -271,9 +276,26 @@ def _rates(
         ratio = n / searched[adduct]
         if n == 0:
             continue
-        found = false_discovery_rate(msm[mine & ~decoy], msm[mine & decoy], ratio)
-        rates[mine[:n_targets]] = found
+        counted = mine[:n_targets] & best
+        targets = msm[:n_targets][counted]
+        rates[counted] = false_discovery_rate(targets, msm[mine & decoy], ratio)
     return rates
+
+
+def _best_at_peak(
+    hits: pd.DataFrame, keys: list, ions: list, msm: np.ndarray
+) -> np.ndarray:
+    """Return which ions score best at one of the peaks at which they are hits."""
+    if "mz" not in hits.columns:
+        return np.ones(len(ions), bool)
+    places = {key: i for i, key in enumerate(ions)}
+    ion = np.array([places.get(key, -1) for key in keys], np.int64)
+    table = pd.DataFrame({"mz": hits["mz"].to_numpy(), "ion": ion})[ion >= 0]
+    table["msm"] = msm[table["ion"]]
+    highest = table.groupby("mz")["msm"].transform("max")
+    best = np.zeros(len(ions), bool)
+    best[table["ion"][table["msm"] >= highest]] = True
+    return best
 
 
 def _searched(

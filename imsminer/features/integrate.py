@@ -17,7 +17,7 @@ from imsminer._array import (
     to_numpy,
 )
 from imsminer._sklearn_compat import Interval, StrOptions, check_feature_names_in
-from imsminer.core.chunk import SpectrumChunk
+from imsminer.core.chunk import rows_as_chunk
 from imsminer.core.estimator import SpectraTransformer
 from imsminer.core.peaktable import feature_names
 from imsminer.core.spectra import Spectra
@@ -276,12 +276,6 @@ class PeakIntegrator(SpectraTransformer):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "windows_")
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        tags.array_api_support = True
-        return tags
-
     def _checked(self, X: Any, method: str) -> Any:
         if isinstance(X, Spectra):
             return self._check_spectra(X, reset=False)
@@ -302,13 +296,7 @@ class PeakIntegrator(SpectraTransformer):
         if isinstance(X, Spectra):
             options = {"mobility": mobility, "observe": observe, "n_jobs": self.n_jobs}
             return read_features(X, centers, ends, method, **options)
-        n_pixels, n_mz = X.shape
-        chunk = SpectrumChunk(
-            rows=np.arange(n_pixels),
-            coordinates=np.zeros((n_pixels, 3), np.int64),
-            intensity=np.ascontiguousarray(X) if is_numpy_array(X) else X,
-            mz=np.arange(n_mz, dtype=np.float64),
-        )
+        chunk = rows_as_chunk(np.ascontiguousarray(X) if is_numpy_array(X) else X)
         windows = WindowReader(*np.ascontiguousarray(ends.T), method)
         return FeatureReader(windows, centers, mobility, observe).features(chunk)
 
