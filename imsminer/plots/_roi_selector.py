@@ -35,6 +35,7 @@ __all__ = ["RoiSelector"]
 SHAPES = ("polygon", "rectangle", "ellipse")
 #: What is being drawn.
 LINE = {"color": "k", "linestyle": "-", "linewidth": 1.5, "alpha": 0.9}
+BOX = {"facecolor": "none", "edgecolor": "k", "fill": False, "linewidth": 1.5}
 HELP = {
     "polygon": "Click the corners; click the first again to close. Esc starts anew.",
     "rectangle": "Drag from corner to corner.",
@@ -133,7 +134,7 @@ class RoiSelector:
         self._canvas = ax.figure.canvas
         if own:
             self._add_controls()
-        self._selectors = self._make_selectors()
+        self._selector: Any = None
         self._connection = self._canvas.mpl_connect("key_press_event", self._on_key)
         self.set_shape(shape)
         self._redraw()
@@ -183,11 +184,9 @@ class RoiSelector:
         if shape not in SHAPES:
             message = f"shape must be one of {', '.join(SHAPES)}; got {shape!r}."
             raise ValueError(message)
-        for name, selector in self._selectors.items():
-            selector.clear()
-            selector.set_visible(name == shape)
-            selector.set_active(name == shape)
+        self._drop_selector()
         self.shape = shape
+        self._selector = self._make_selector()
         radio = self._controls.get("shape")
         if radio is not None and radio.value_selected != shape:
             radio.set_active(SHAPES.index(shape))
@@ -238,9 +237,7 @@ class RoiSelector:
     def disconnect(self) -> None:
         """Stop to answer the mouse and the keys; the picture stays."""
         self._canvas.mpl_disconnect(self._connection)
-        for selector in self._selectors.values():
-            selector.set_visible(False)
-            selector.disconnect_events()
+        self._drop_selector()
         for control in self._controls.values():
             if hasattr(control, "disconnect_events"):
                 control.disconnect_events()
@@ -275,22 +272,26 @@ class RoiSelector:
             number += 1
         return f"ROI {number}"
 
-    def _make_selectors(self) -> dict[str, Any]:
-        fill = {"facecolor": "none", "edgecolor": "k", "fill": False, "linewidth": 1.5}
-        common: dict[str, Any] = {"useblit": True, "button": [1]}
-        return {
-            "polygon": PolygonSelector(
-                self.ax, self._on_polygon, useblit=True, props=LINE
-            ),
-            "rectangle": RectangleSelector(self.ax, self._on_box, props=fill, **common),
-            "ellipse": EllipseSelector(self.ax, self._on_box, props=fill, **common),
-        }
+    def _make_selector(self) -> Any:
+        """The widget of the shape. Each copies the canvas: there is one at a time."""
+        if self.shape == "polygon":
+            return PolygonSelector(self.ax, self._on_polygon, useblit=True, props=LINE)
+        kind = RectangleSelector if self.shape == "rectangle" else EllipseSelector
+        return kind(self.ax, self._on_box, useblit=True, button=[1], props=BOX)
+
+    def _drop_selector(self) -> None:
+        if self._selector is None:
+            return
+        self._selector.set_active(False)
+        self._selector.disconnect_events()
+        for artist in self._selector.artists:
+            artist.remove()
+        self._selector = None
 
     def _on_polygon(self, vertices: Sequence[tuple[float, float]]) -> None:
         corners = np.asarray(vertices, dtype=np.float64)
-        selector = self._selectors["polygon"]
-        selector.clear()
-        selector.set_visible(True)
+        self._selector.clear()
+        self._selector.set_visible(True)
         # Clicks on one spot enclose nothing.
         if len(np.unique(corners, axis=0)) < 3:
             self._say("A polygon needs three corners.")
@@ -361,9 +362,9 @@ class RoiSelector:
         shapes.set_frame_on(False)
         radio = RadioButtons(shapes, SHAPES)
         radio.on_clicked(self.set_shape)
-        name = TextBox(place(3.0, 1.05, 1.4, 0.3), "name (ROI 1)")
+        name = _TextBox(place(3.0, 1.05, 1.4, 0.3), "name (ROI 1)")
         name.on_text_change(lambda text: setattr(self, "name", text))
-        group = TextBox(place(3.0, 0.6, 1.4, 0.3), "group")
+        group = _TextBox(place(3.0, 0.6, 1.4, 0.3), "group")
         group.on_text_change(lambda text: setattr(self, "group", text))
         buttons = {}
         for i, (label, action) in enumerate(
@@ -386,6 +387,14 @@ class RoiSelector:
             "status": status,
             **buttons,
         }
+
+
+class _TextBox(TextBox):
+    """A box that does not draw the whole figure anew at each click beside it."""
+
+    def stop_typing(self) -> None:
+        if self.capturekeystrokes:
+            super().stop_typing()
 
 
 def _rectangle(corners: np.ndarray, **labels: Any) -> Rectangle:
