@@ -66,16 +66,16 @@ def read_config(path: Path | None) -> dict[str, dict[str, Any]]:
         if not isinstance(parameters, dict):
             message = f"{path}: {step} must be a table of parameters, such as [{step}]."
             raise click.UsageError(message)
-        known = (
+        allowed = (
             table_parameters(step)
             if step in TABLES
             else {*STEPS[step][0]().get_params(), "enabled"}
         )
-        unknown = sorted(set(parameters) - known)
-        if unknown:
+        unallowed = sorted(set(parameters) - allowed)
+        if unallowed:
             message = (
-                f"{path}: [{step}] has no parameter {', '.join(unknown)}; it has "
-                f"{', '.join(sorted(known))}."
+                f"{path}: [{step}] has no parameter {', '.join(unallowed)}; it has "
+                f"{', '.join(sorted(allowed))}."
             )
             raise click.UsageError(message)
     return config

@@ -1,6 +1,7 @@
 """What a result was made of: files, version, parameters, pixels."""
 
 import datetime
+import itertools
 import json
 import platform
 from importlib import metadata
@@ -37,12 +38,16 @@ def provenance(spectra: Spectra, *estimators: Any, **facts: Any) -> dict[str, An
         and dropped, parameters and `facts`.
     """
     skipped = getattr(spectra, "skipped", None)
+    binary = _binary_files(spectra)
     return {
         "imsminer": imsminer.__version__,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in PACKAGES},
-        "inputs": [_run_facts(name, row) for name, row in spectra.runs.iterrows()],
+        "inputs": [
+            _run_facts(name, row, binary.get(str(name)))
+            for name, row in spectra.runs.iterrows()
+        ],
         "pixels_used": len(spectra),
         "pixels_dropped": 0 if skipped is None else len(skipped),
         "spectra_fingerprint": spectra.fingerprint,
@@ -51,17 +56,26 @@ def provenance(spectra: Spectra, *estimators: Any, **facts: Any) -> dict[str, An
     }
 
 
-def _run_facts(name: Any, row: Any) -> dict[str, Any]:
+def _binary_files(spectra: Spectra) -> dict[str, str]:
+    """Return the path of the binary file of each run that has one."""
+    sources = getattr(spectra.source, "sources", (spectra.source,))
+    names = iter(spectra.runs.index)
+    found = {}
+    for source in sources:
+        for name in itertools.islice(names, len(source.runs)):
+            if hasattr(source, "ibd"):
+                found[str(name)] = source.ibd
+    return found
+
+
+def _run_facts(name: Any, row: Any, binary: str | None) -> dict[str, Any]:
     facts: dict[str, Any] = {"run": str(name)}
     path = row.get("path")
     if isinstance(path, str | Path) and Path(path).exists():
         facts["file"] = Path(path).name
         facts["size_bytes"] = Path(path).stat().st_size
-        for ending in (".ibd", ".IBD"):
-            ibd = Path(path).with_suffix(ending)
-            if ibd.exists():
-                facts["ibd_size_bytes"] = ibd.stat().st_size
-                break
+        if binary is not None and Path(binary).exists():
+            facts["ibd_size_bytes"] = Path(binary).stat().st_size
     facts["uuid"] = row.get("uuid")
     facts["polarity"] = row.get("polarity")
     facts["n_pixels"] = row.get("n_pixels")

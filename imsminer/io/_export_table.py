@@ -1,7 +1,6 @@
 """What every way out starts from: checked features, pixels, peaks, runs."""
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from imsminer.core.peaktable import feature_names
+from imsminer.core.peaktable import feature_mz, feature_names
 
 __all__ = [
     "FeatureTable",
@@ -19,8 +18,6 @@ __all__ = [
 ]
 
 POSITION = ("run", "x", "y", "z")
-#: How :func:`imsminer.core.peaktable.feature_names` writes an m/z.
-_NAME = re.compile(r"mz_(\d+(?:\.\d+)?)(?:_\d+)?")
 #: Names and peaks of one feature differ by no more than a calibration would move.
 _SAME_PPM = 100.0
 #: Cells looked at or converted at once.
@@ -211,8 +208,7 @@ def _names(given: Any, peaks: Any) -> tuple[list[str], np.ndarray]:
     else:
         names = [f"x{i}" for i in range(n_features)]
     _check_unique(names, "features has columns")
-    found = [_NAME.fullmatch(name) for name in names]
-    named = np.array([float(m[1]) if m else np.nan for m in found], dtype=np.float64)
+    named = feature_mz(names)
     if listed is None:
         return names, named
     mz = listed.to_numpy(dtype=np.float64)

@@ -127,6 +127,11 @@ class ImzMLSource(Source):
         return int(self._index.lengths[0]) if self._index.shared else None
 
     @property
+    def ibd(self) -> str:
+        """Path of the binary file."""
+        return self._index.ibd
+
+    @property
     def in_place(self) -> bool:
         """Whether rows are views of the mapped file."""
         return self._index.shared and self._index.reader.in_place

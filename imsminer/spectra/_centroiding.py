@@ -9,7 +9,7 @@ from scipy.special import ndtri
 from imsminer._array import array_namespace, device_of, is_numpy_array, to_numpy
 from imsminer.core.axis import MassAxis
 from imsminer.core.binning import sample_cells
-from imsminer.core.chunk import ChunkKernel, SpectrumChunk
+from imsminer.core.chunk import ChunkKernel, SpectrumChunk, rows_as_chunk
 from imsminer.core.spectra import Spectra
 from imsminer.spectra._kernels import centroid_numba, centroid_xp
 
@@ -207,13 +207,7 @@ def pick_columns(X: Any, kernel: PickCentroids) -> Any:
     """Return an array (n, m) with the centroids at their maxima, 0 elsewhere."""
     n, m = X.shape
     xp = array_namespace(X)
-    rows = SpectrumChunk(
-        rows=np.arange(n),
-        coordinates=np.zeros((n, 3), np.int64),
-        intensity=np.ascontiguousarray(X) if is_numpy_array(X) else X,
-        mz=np.arange(m, dtype=np.float64),
-    )
-    found = kernel(rows)
+    found = kernel(rows_as_chunk(np.ascontiguousarray(X) if is_numpy_array(X) else X))
     counts = np.diff(to_numpy(found.indptr))
     result = np.zeros((n, m), to_numpy(found.intensity).dtype)
     columns = np.clip(np.rint(to_numpy(found.mz)), 0, m - 1).astype(np.int64)

@@ -339,9 +339,3 @@ class BaselineSubtractor(SameColumns, SpectraTransformer):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_is_fitted")
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        tags.array_api_support = True
-        return tags

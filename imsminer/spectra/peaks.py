@@ -383,12 +383,6 @@ tuple of two floats, default="zscore"
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "peaks_")
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        tags.array_api_support = True
-        return tags
-
     def _bins(self, X: Any) -> Any:
         bins = self.peaks_["bin"].to_numpy()
         return namespace_of(X).asarray(bins, device=device_of(X))
