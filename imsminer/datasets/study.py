@@ -41,8 +41,8 @@ class Study:
         Lipids with ``name``, ``formula`` and ``analyte_class``, as CSV: those of the
         tissue and as many that are not there.
     effects : DataFrame
-        One row per ion, by m/z: ``name``, ``mz``, ``analyte_class``, ``zone`` (where it is
-        strongest: ``"core"``, ``"rim"`` or ``""``), and its log2 fold change against
+        One row per ion, by m/z: ``name``, ``mz``, ``analyte_class``, ``zone`` (where it
+        is strongest: ``"core"``, ``"rim"`` or ``""``), and its log2 fold change against
         the control at each dose.
     """
 
