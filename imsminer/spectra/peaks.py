@@ -52,7 +52,8 @@ class PeakPicker(PeakColumns, SpectraTransformer):
         Spectrum to search: the mean over pixels, the maximum ("skyline", which shows
         what only a few pixels hold), or both: the peaks of the mean, and those of the
         maximum that are at none of them; for small regions, see Notes.
-    noise : {"zscore", "mad", "windowed_mad", "difference", "quantile"}, float or \
+    noise : {"zscore", "mad", "windowed_mad", "difference", "quantile", \
+"residual_sd", "residual_mad", "residual_quantile"}, float or \
 tuple of two floats, default="zscore"
         Standard deviation of the reference's noise; see Notes. A number is the noise
         itself, a pair ``(low, high)`` an m/z range without signal in which it is
@@ -150,6 +151,9 @@ tuple of two floats, default="zscore"
       from bin to bin;
     - ``"quantile"``: the 84 % quantile of y, which is one standard deviation of
       normal noise.
+    - ``"residual_sd"``, ``"residual_mad"``, ``"residual_quantile"``: the standard
+      deviation, the MAD or the 95 % quantile of \\|y − smooth(y)\\|, as Cardinal takes
+      them, in units of normal noise. Peaks are part of the first and the last.
 
     Instruments threshold: most bins of sparse data are empty in most pixels, and all
     estimators would collapse there. So each of them is the larger of two values, over
