@@ -18,14 +18,15 @@ from imsminer._array import (
 )
 from imsminer._sklearn_compat import Interval, Options, StrOptions
 from imsminer._sklearn_compat import check_feature_names_in as check_names
-from imsminer.core.grid import Pixels, coordinates_of, known_coordinates
 from imsminer.images._kmeans import by_size, kmeans
-from imsminer.images._neighbors import median_over_neighbors
+from imsminer.images._similarity import (
+    SIMILARITIES,
+    column_norms,
+    image_filter,
+    unit_images,
+)
 
 __all__ = ["ImageClusterer"]
-
-# Columns that are prepared at once: a few tens of MB for 35,000 pixels.
-_BLOCK = 64
 
 
 class ImageClusterer(TransformerMixin, BaseEstimator):
@@ -110,9 +111,7 @@ class ImageClusterer(TransformerMixin, BaseEstimator):
 
     _parameter_constraints: ClassVar[dict] = {
         "n_clusters": [Interval(Integral, 1, None, closed="left")],
-        "similarity": [
-            StrOptions({"thresholded_cosine", "cosine", "pearson", "spearman"})
-        ],
+        "similarity": [StrOptions(set(SIMILARITIES))],
         "method": [StrOptions({"kmeans", "average"})],
         "median_filter": [StrOptions({"auto"}), Options(Integral, {0, 3})],
         "n_init": [Interval(Integral, 1, None, closed="left")],
@@ -135,14 +134,6 @@ class ImageClusterer(TransformerMixin, BaseEstimator):
         self.median_filter = median_filter
         self.n_init = n_init
         self.random_state = random_state
-
-    def _pixels(self, X: Any, coordinates: Any, runs: Any) -> Pixels | None:
-        """Where the pixels are, if they are to be filtered."""
-        if self.similarity != "thresholded_cosine" or self.median_filter == 0:
-            return None
-        if self.median_filter == "auto":
-            return known_coordinates(X, coordinates, runs)
-        return coordinates_of(X, coordinates, runs, estimator=self)
 
     def fit(self, X, y=None, *, coordinates=None, runs=None):
         """Find the clusters.
@@ -172,7 +163,14 @@ class ImageClusterer(TransformerMixin, BaseEstimator):
         xp = namespace_of(X)
         X = validate_data(self, X, dtype=[xp.float64, xp.float32])
         xp = namespace_of(X)
-        pixels = self._pixels(X_given, coordinates, runs)
+        filtered = image_filter(
+            X_given,
+            self.similarity,
+            self.median_filter,
+            coordinates,
+            runs,
+            estimator=self,
+        )
         n_features = X.shape[1]
         self.n_clusters_ = min(self.n_clusters, n_features)
         if self.n_clusters_ < self.n_clusters:
@@ -181,8 +179,8 @@ class ImageClusterer(TransformerMixin, BaseEstimator):
                 f"{n_features} features: each becomes a cluster of its own."
             )
             warnings.warn(message, UserWarning, stacklevel=2)
-        self.median_filter_ = 0 if pixels is None else 3
-        images = _unit_images(X, self.similarity, pixels)
+        self.median_filter_ = 0 if filtered is None else 3
+        images = unit_images(X, self.similarity, filtered)
         self.similarity_ = xp.clip(images.T @ images, -1, 1)
         if self.method == "kmeans":
             self.labels_ = kmeans(
@@ -197,7 +195,7 @@ class ImageClusterer(TransformerMixin, BaseEstimator):
             ).labels
         else:
             self.labels_ = _average_linkage(self.similarity_, self.n_clusters_)
-        scale = _column_norms(X) / X.shape[0] ** 0.5
+        scale = column_norms(X) / X.shape[0] ** 0.5
         self.scale_ = xp.where(scale > 0, scale, xp.ones_like(scale))
         return self
 
@@ -269,79 +267,6 @@ class ImageClusterer(TransformerMixin, BaseEstimator):
         tags.array_api_support = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _column_norms(X: Any) -> Any:
-    """Euclidean norm of each column; finite for extreme values too."""
-    xp = namespace_of(X)
-    largest = xp.max(xp.abs(X), axis=0)
-    safe = xp.where(largest > 0, largest, xp.ones_like(largest))
-    relative = X / safe
-    return xp.sqrt(_column_sums(relative * relative)) * safe
-
-
-def _column_sums(X: Any) -> Any:
-    """Sum of each column; NumPy would add up float32 one by one, and lose digits."""
-    xp = namespace_of(X)
-    if is_numpy_array(X):
-        return X.sum(axis=0, dtype=np.float64).astype(X.dtype)
-    return xp.sum(X, axis=0)
-
-
-def _unit_images(X: Any, similarity: str, pixels: Pixels | None) -> Any:
-    """Images whose inner products are their similarities, (n_pixels, n_features)."""
-    xp = namespace_of(X)
-    blocks = []
-    for start in range(0, X.shape[1], _BLOCK):
-        block = X[:, start : min(start + _BLOCK, X.shape[1])]
-        if similarity == "thresholded_cosine":
-            median = _medians(block)
-            block = xp.where(block < median, xp.zeros_like(block), block)
-            if pixels is not None:
-                block = median_over_neighbors(block, pixels)
-        elif similarity == "pearson":
-            block = _centred(block)
-        elif similarity == "spearman":
-            block = _centred_ranks(block)
-        norm = _column_norms(block)
-        blocks.append(block / xp.where(norm > 0, norm, xp.ones_like(norm)))
-    return xp.concat(blocks, axis=1)
-
-
-def _medians(block: Any) -> Any:
-    """Median of each column."""
-    xp = namespace_of(block)
-    if is_numpy_array(block):
-        return np.median(block, axis=0)
-    ordered = xp.sort(block, axis=0)
-    n = block.shape[0]
-    return (ordered[(n - 1) // 2, :] + ordered[n // 2, :]) / 2
-
-
-def _centred(block: Any) -> Any:
-    """Subtract each column's mean; columns constant but for rounding become 0."""
-    xp = namespace_of(block)
-    centred = block - _column_sums(block) / block.shape[0]
-    noise = 8 * xp.finfo(block.dtype).eps * xp.max(xp.abs(block), axis=0)
-    flat = xp.max(xp.abs(centred), axis=0) <= noise
-    return xp.where(flat, xp.zeros_like(centred), centred)
-
-
-def _centred_ranks(block: Any) -> Any:
-    """Ranks within each column, ties at their mean, minus the mean rank; exact.
-
-    Divided by the number of rows, which keeps sums of squares small.
-    """
-    xp = namespace_of(block)
-    n = block.shape[0]
-    columns = []
-    for j in range(block.shape[1]):
-        column = block[:, j]
-        ordered = xp.sort(column)
-        below = xp.searchsorted(ordered, column, side="left")
-        upto = xp.searchsorted(ordered, column, side="right")
-        columns.append(xp.astype(below + upto - n, block.dtype))
-    return xp.stack(columns, axis=1) / (2 * n)
 
 
 def _gram_factor(gram: Any, images: Any) -> Any:
