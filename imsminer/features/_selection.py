@@ -11,7 +11,15 @@ import pandas as pd
 
 from imsminer.features._text_tables import find_column, read_text_table
 
-__all__ = ["closest", "count_hits", "near_any", "near_hits", "read_ms2", "select_hits"]
+__all__ = [
+    "closest",
+    "count_hits",
+    "near_any",
+    "near_hits",
+    "read_ms2",
+    "select_hits",
+    "with_mz",
+]
 
 PRECURSORS = ("precursor mz", "precursor m/z", "mz", "m/z", "precursor", "pepmass")
 
@@ -48,6 +56,18 @@ def closest(
     # Names of features have four digits.
     near = np.abs(error) <= ppm + 1e6 * 5e-5 / targets
     return np.where(near, column, -1), np.where(near, error, np.nan)
+
+
+def with_mz(mz: np.ndarray, what: str) -> np.ndarray:
+    """Return m/z of the features, or say that names do not tell them."""
+    if np.isnan(mz).all() and mz.size:
+        message = (
+            f"AnalyteFilter: {what} are compared by m/z, but no column of X is named "
+            "like mz_885.5499. Pass features as a DataFrame, as PeakIntegrator returns "
+            "them."
+        )
+        raise ValueError(message)
+    return mz
 
 
 def near_any(mz: np.ndarray, targets: np.ndarray, ppm: float) -> np.ndarray:

@@ -22,6 +22,7 @@ from imsminer.features._selection import (
     near_hits,
     read_ms2,
     select_hits,
+    with_mz,
 )
 from imsminer.features._tissue import checked_tissue, tissue_auc
 
@@ -201,10 +202,10 @@ class AnalyteFilter(TransformerMixin, BaseEstimator):
             keep &= found["n_hits"] >= (self.min_hits or 1)
         if self.mz is not None:
             targets = np.asarray(self.mz, dtype=np.float64).ravel()
-            found["near_mz"] = near_any(self._with_mz(mz, "mz"), targets, self.ppm)
+            found["near_mz"] = near_any(with_mz(mz, "mz"), targets, self.ppm)
             keep &= found["near_mz"]
         if self.ms2 is not None:
-            self.ms2_ = read_ms2(self.ms2, self._with_mz(mz, "ms2"), self.ppm)
+            self.ms2_ = read_ms2(self.ms2, with_mz(mz, "ms2"), self.ppm)
             found["ms2"] = count_hits(self.ms2_, mz.size) > 0
             keep &= found["ms2"]
         if self.min_frequency is not None:
@@ -391,19 +392,8 @@ class AnalyteFilter(TransformerMixin, BaseEstimator):
                 f"names of columns of X; found {', '.join(map(str, hits.columns))}."
             )
             raise ValueError(message)
-        mz = self._with_mz(mz, "hits")
+        mz = with_mz(mz, "hits")
         return near_hits(hits, mz, self.ppm)
-
-    def _with_mz(self, mz: np.ndarray, what: str) -> np.ndarray:
-        """Return m/z of the features, or say that names do not tell them."""
-        if np.isnan(mz).all() and mz.size:
-            message = (
-                f"AnalyteFilter: {what} are compared by m/z, but no column of X is "
-                "named like mz_885.5499. Pass features as a DataFrame, as "
-                "PeakIntegrator returns them."
-            )
-            raise ValueError(message)
-        return mz
 
 
 def _on(values: Any) -> dict[str, Any]:
