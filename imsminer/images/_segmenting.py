@@ -20,7 +20,13 @@ from imsminer.images._kmeans import by_size, kmeans
 from imsminer.images._neighbors import weighted_mean
 from imsminer.images._shrunken import Centroids, class_distances, segment
 
-__all__ = ["Segments", "by_kmeans", "by_mixture", "by_shrunken_centroids"]
+__all__ = [
+    "Segments",
+    "by_kmeans",
+    "by_mixture",
+    "by_shrunken_centroids",
+    "mixture_from",
+]
 
 #: Added to the variances of mixtures, as a share of the mean variance of the points:
 #: features without signal leave covariances singular.
@@ -125,18 +131,9 @@ def by_mixture(
     """
     start = to_numpy(kmeans(points, n_clusters, **settings).labels)
     host = to_numpy(points).astype(np.float64)
-    floor = max(VARIANCE_FLOOR * float(host.var(axis=0).mean()), 1e-300)
-    model = GaussianMixture(
-        n_clusters,
-        covariance_type=covariance_type,
-        max_iter=settings["max_iter"],
-        tol=settings["tol"],
-        reg_covar=floor,
-        # All that it would begin with is given.
-        init_params="random_from_data",
-        random_state=settings["random_state"],
-        **_start_of_mixture(host, start, n_clusters, covariance_type, floor),
-    ).fit(host)
+    model = mixture_from(
+        host, start, n_clusters, covariance_type, settings["max_iter"], settings["tol"]
+    )
     _, order = by_size(model.predict(host), n_clusters)
     model.weights_, model.means_ = model.weights_[order], model.means_[order]
     if covariance_type != "tied":
@@ -153,6 +150,37 @@ def by_mixture(
         model.n_iter_,
         kept,
     )
+
+
+def mixture_from(
+    points: np.ndarray,
+    labels: np.ndarray,
+    n: int,
+    covariance_type: str,
+    max_iter: int,
+    tol: float,
+) -> GaussianMixture:
+    """Fit a mixture of n Gaussians, begun at given clusters, on the host.
+
+    Parameters
+    ----------
+    points : float64 ndarray of shape (n_points, n_columns)
+    labels : integer ndarray of shape (n_points,)
+        Cluster of each point, 0 to n - 1.
+    n, covariance_type, max_iter, tol
+        As for :class:`sklearn.mixture.GaussianMixture`.
+    """
+    floor = max(VARIANCE_FLOOR * float(points.var(axis=0).mean()), 1e-300)
+    return GaussianMixture(
+        n,
+        covariance_type=covariance_type,
+        max_iter=max_iter,
+        tol=tol,
+        reg_covar=floor,
+        # Names what does not happen: all that it would begin with is given.
+        init_params="random_from_data",
+        **_start_of_mixture(points, labels, n, covariance_type, floor),
+    ).fit(points)
 
 
 def by_shrunken_centroids(
