@@ -134,7 +134,7 @@ def score_isotopes(
     --------
     >>> import numpy as np
     >>> import pandas as pd
-    >>> from imsminer.features.annotate import annotate, score_isotopes
+    >>> from imsminer import annotate, score_isotopes
     >>> lipids = pd.DataFrame({"name": ["PI 38:4"], "formula": ["C47H83O13P"]})
     >>> y, x = np.mgrid[:8, :8].reshape(2, -1)
     >>> image = np.where(x < 4, 100.0, 10.0)

@@ -114,7 +114,7 @@ def annotate(
     Examples
     --------
     >>> import pandas as pd
-    >>> from imsminer.features.annotate import annotate
+    >>> from imsminer import annotate
     >>> lipids = pd.DataFrame(
     ...     {"name": ["PI 38:4", "PE 38:4"], "formula": ["C47H83O13P", "C43H78NO8P"]}
     ... )

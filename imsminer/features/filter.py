@@ -104,7 +104,7 @@ class AnalyteFilter(TransformerMixin, BaseEstimator):
     Examples
     --------
     >>> import pandas as pd
-    >>> from imsminer.features.filter import AnalyteFilter
+    >>> from imsminer import AnalyteFilter
     >>> features = pd.DataFrame(
     ...     {"mz_766.5392": [1.0, 0.0], "mz_885.5499": [4, 5.0], "mz_901.1": [2.0, 3]}
     ... )
