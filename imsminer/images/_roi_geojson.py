@@ -67,7 +67,7 @@ def read_geojson(
     Examples
     --------
     >>> import tempfile
-    >>> from imsminer.images.roi import Rectangle, read_geojson, write_geojson
+    >>> from imsminer import Rectangle, read_geojson, write_geojson
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = f"{folder}/rois.geojson"
     ...     write_geojson([Rectangle("cortex", 1, 1, 8, 4, run="a")], path)
@@ -126,7 +126,7 @@ def write_geojson(
     Examples
     --------
     >>> import tempfile
-    >>> from imsminer.images.roi import Ellipse, read_geojson, write_geojson
+    >>> from imsminer import Ellipse, read_geojson, write_geojson
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = f"{folder}/rois.geojson"
     ...     write_geojson([Ellipse("islet", 10, 8, 4, 2)], path, pixel_size=50)

@@ -82,7 +82,7 @@ class Rectangle(_Shape):
 
     Examples
     --------
-    >>> from imsminer.images.roi import Rectangle
+    >>> from imsminer import Rectangle
     >>> Rectangle("cortex", 1, 1, 3, 2).contains([1, 3, 4], [1, 2, 2])
     array([ True,  True, False])
     """
@@ -144,7 +144,7 @@ class Ellipse(_Shape):
 
     Examples
     --------
-    >>> from imsminer.images.roi import Ellipse
+    >>> from imsminer import Ellipse
     >>> Ellipse("islet", 10, 10, rx=4, ry=2).contains([14, 10, 13], [10, 12, 12])
     array([ True,  True, False])
     """
@@ -225,7 +225,7 @@ class Polygon(_Shape):
 
     Examples
     --------
-    >>> from imsminer.images.roi import Polygon
+    >>> from imsminer import Polygon
     >>> Polygon("medulla", [(0, 0), (4, 0), (0, 4)]).contains([1, 2, 3], [1, 2, 3])
     array([ True,  True, False])
     """
@@ -291,7 +291,7 @@ class MaskROI(_Shape):
 
     Examples
     --------
-    >>> from imsminer.images.roi import MaskROI
+    >>> from imsminer import MaskROI
     >>> corner = MaskROI("corner", [[True, True], [True, False]], origin=(5, 7))
     >>> corner.contains([5, 6, 6], [7, 7, 8])
     array([ True,  True, False])

@@ -47,7 +47,7 @@ def rois_from_table(table: pd.DataFrame | str | PathLike) -> list[ROI]:
     Examples
     --------
     >>> import pandas as pd
-    >>> from imsminer.images.roi import rois_from_table
+    >>> from imsminer import rois_from_table
     >>> table = pd.DataFrame(
     ...     {"name": ["a"], "shape": ["polygon"], "vertices": ["0 0; 4 0; 4 4"]}
     ... )

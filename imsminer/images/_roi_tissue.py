@@ -73,7 +73,7 @@ def tissue_mask(
 
     Examples
     --------
-    >>> from imsminer.images.roi import tissue_mask
+    >>> from imsminer import tissue_mask
     >>> tissue_mask([0.0, 2.0, 3.0, 90.0, 110.0])
     array([False, False, False,  True,  True])
     """

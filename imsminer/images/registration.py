@@ -123,7 +123,7 @@ def register_landmarks(
 
     Examples
     --------
-    >>> from imsminer.images.registration import register_landmarks
+    >>> from imsminer import register_landmarks
     >>> picture = [(0, 0), (1000, 0), (0, 500), (1000, 500)]
     >>> pixels = [(1, 1), (101, 1), (1, 51), (101, 51)]
     >>> registration = register_landmarks(picture, pixels)

@@ -75,7 +75,7 @@ def label_pixels(
 
     Examples
     --------
-    >>> from imsminer.images.roi import Rectangle, label_pixels
+    >>> from imsminer import Rectangle, label_pixels
     >>> rois = [Rectangle("cortex", 0, 0, 2, 2), Rectangle("medulla", 3, 0, 5, 2)]
     >>> label_pixels([[1, 1], [4, 2], [9, 9]], rois)
     array(['cortex', 'medulla', ''], dtype=object)

@@ -14,7 +14,7 @@ from matplotlib.text import Text
 
 from imsminer.images.roi import ROI
 from imsminer.plots._montage import Montage, Plane
-from imsminer.plots.clusters import segment_colors
+from imsminer.plots._palette import segment_colors
 
 __all__ = ["draw_outlines", "pixel_runs", "planes_of"]
 

@@ -92,9 +92,8 @@ class RoiSelector:
 
     Examples
     --------
-    >>> from imsminer.images.roi import Rectangle
-    >>> from imsminer.plots.roi import RoiSelector
-    >>> selector = RoiSelector([0.0, 2.0, 4.0], [[1, 1], [2, 1], [2, 2]])
+    >>> from imsminer import Rectangle, plots
+    >>> selector = plots.RoiSelector([0.0, 2.0, 4.0], [[1, 1], [2, 1], [2, 2]])
     >>> selector.add(Rectangle("cortex", 1.5, 0.5, 2.5, 2.5))
     >>> selector.labels
     array(['', 'cortex', 'cortex'], dtype=object)

@@ -71,11 +71,9 @@ def roi_outlines(
 
     Examples
     --------
-    >>> from imsminer import plots
-    >>> from imsminer.images.roi import Rectangle
-    >>> from imsminer.plots.roi import roi_outlines
+    >>> from imsminer import Rectangle, plots
     >>> ax = plots.ion_image([0.0, 2.0, 4.0], [[1, 1], [2, 1], [2, 2]])
-    >>> ax = roi_outlines([Rectangle("cortex", 1.5, 0.5, 2.5, 2.5)], ax=ax)
+    >>> ax = plots.roi_outlines([Rectangle("cortex", 1.5, 0.5, 2.5, 2.5)], ax=ax)
     >>> [patch.get_label() for patch in ax.patches]
     ['cortex']
     """
@@ -151,12 +149,11 @@ def overlay(
     Examples
     --------
     >>> import numpy as np
-    >>> from imsminer.images.registration import register_landmarks
-    >>> from imsminer.plots.roi import overlay
+    >>> from imsminer import plots, register_landmarks
     >>> corners = [(0, 0), (20, 0), (0, 20)]
     >>> registration = register_landmarks(corners, [(0.5, 0.5), (2.5, 0.5), (0.5, 2.5)])
     >>> picture = np.full((20, 20, 3), 200, np.uint8)
-    >>> ax = overlay(
+    >>> ax = plots.overlay(
     ...     picture, [0.0, 2.0, 4.0], [[1, 1], [2, 1], [2, 2]], registration, alpha=0.4
     ... )
     >>> len(ax.images)
