@@ -7,12 +7,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap, to_hex
+from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
 from imsminer._array import to_numpy
 from imsminer.plots._labels import intensity_axis, label_peaks
 from imsminer.plots._montage import montage_of
+from imsminer.plots._palette import PALETTE, segment_colors
 from imsminer.plots._raster import (
     BACKGROUND,
     add_color_bar,
@@ -25,35 +26,13 @@ from imsminer.plots._raster import (
 )
 from imsminer.plots.images import color_limits, draw_numbers
 
-__all__ = ["cluster_images", "segment_colors", "segment_profiles", "segmentation"]
-
-#: Okabe and Ito's colours, which differ for colour-blind eyes too, then ones that
-#: differ from them in lightness. Their yellow is darkened to stand out from white.
-PALETTE = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#CC79A7",
-    "#56B4E9",
-    "#D55E00",
-    "#F0E442",
-    "#000000",
-    "#882255",
-    "#999933",
-    "#332288",
-    "#FFB6C1",
-)
-
-
-def segment_colors(n: int) -> list[str]:
-    """Return a colour for each of `n` segments.
-
-    Up to 12 the colours are fixed, so that segment k looks the same in every picture;
-    more are spread over a colour map and told apart by their neighbours at best.
-    """
-    if n <= len(PALETTE):
-        return list(PALETTE[:n])
-    return [to_hex(color) for color in plt.get_cmap("turbo")(np.linspace(0, 1, n))]
+__all__ = [
+    "PALETTE",
+    "cluster_images",
+    "segment_colors",
+    "segment_profiles",
+    "segmentation",
+]
 
 
 def segmentation(
