@@ -233,8 +233,8 @@ def _polygon(rings: Any, labels: tuple[str, str | None, str | None]) -> Polygon:
         message = f"{name!r} has no outline. Remove it."
         raise ValueError(message)
     # A third number of a position would be its height.
-    outer, *holes = [[point[:2] for point in ring] for ring in rings]
-    return Polygon(name, outer, tuple(holes), group, run)
+    pairs: Any = [[point[:2] for point in ring] for ring in rings]
+    return Polygon(name, pairs[0], tuple(pairs[1:]), group, run)
 
 
 def _class_name(classification: Any) -> str | None:
@@ -251,15 +251,15 @@ def _ellipse(polygon: Polygon, hint: dict, geometry: dict) -> Ellipse | Polygon:
     """Return the ellipse that a polygon stands for."""
     name, group, run = polygon.name, polygon.group, polygon.run
     if hint.get("type") == "ellipse":
-        axes = [hint[key] for key in ("x", "y", "rx", "ry", "angle")]
-        ellipse = Ellipse(name, *axes, group=group, run=run)
+        axes = {key: hint[key] for key in ("x", "y", "rx", "ry", "angle")}
+        ellipse = Ellipse(name, **axes, group=group, run=run)
         if _same(ellipse.outlines[0][0], polygon.vertices):
             return ellipse
     if not geometry.get("isEllipse"):
         return polygon
     x0, y0, x1, y1 = polygon.bounds
-    middle, half = ((x0 + x1) / 2, (y0 + y1) / 2), ((x1 - x0) / 2, (y1 - y0) / 2)
-    return Ellipse(name, *middle, *half, group=group, run=run)
+    rx, ry = (x1 - x0) / 2, (y1 - y0) / 2
+    return Ellipse(name, x0 + rx, y0 + ry, rx, ry, group=group, run=run)
 
 
 def _is_rectangle(polygon: Polygon) -> bool:

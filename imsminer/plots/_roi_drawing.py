@@ -146,14 +146,14 @@ def _label(
     figure.draw_without_rendering()
     frame = ax.get_window_extent()
     placed: list[Any] = []
-    texts = []
+    texts: list[Text] = []
     for name, color, (x0, y0, x1, y1) in spots:
         x = (x0 + x1) / 2
         # y points down on an image: the smaller y is its upper edge.
         upper, lower = sorted(
             (y0, y1), key=lambda y: -ax.transData.transform((x, y))[1]
         )
-        places = (
+        places: Any = (
             (upper, 3, "bottom"),
             (lower, -3, "top"),
             ((y0 + y1) / 2, 0, "center"),
@@ -175,7 +175,7 @@ def _label(
         for y, shift, va in places:
             text.xy = (x, y)
             text.xyann = (0, shift)
-            text.set_va(va)
+            text.set_verticalalignment(va)
             box = text.get_window_extent()
             inside = frame.y0 <= box.y0 and box.y1 <= frame.y1
             if inside and not any(box.overlaps(other) for other in placed):

@@ -1,6 +1,7 @@
 """Drawing regions of interest by hand, in a window or in a notebook."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import MouseButton
 from matplotlib.widgets import (
     Button,
     EllipseSelector,
@@ -276,7 +278,9 @@ class RoiSelector:
         if self.shape == "polygon":
             return PolygonSelector(self.ax, self._on_polygon, useblit=True, props=LINE)
         kind = RectangleSelector if self.shape == "rectangle" else EllipseSelector
-        return kind(self.ax, self._on_box, useblit=True, button=[1], props=BOX)
+        return kind(
+            self.ax, self._on_box, useblit=True, button=MouseButton.LEFT, props=BOX
+        )
 
     def _drop_selector(self) -> None:
         if self._selector is None:
@@ -287,7 +291,7 @@ class RoiSelector:
             artist.remove()
         self._selector = None
 
-    def _on_polygon(self, vertices: Sequence[tuple[float, float]]) -> None:
+    def _on_polygon(self, vertices: Any, _: Any = None) -> None:
         corners = np.asarray(vertices, dtype=np.float64)
         self._selector.clear()
         self._selector.set_visible(True)
@@ -350,7 +354,7 @@ class RoiSelector:
             self._say(str(error))
 
     def _add_controls(self) -> None:
-        figure = self.ax.figure
+        figure: Any = self.ax.figure
         width, height = figure.get_size_inches()
 
         def place(x: float, y: float, w: float, h: float) -> Axes:
@@ -360,21 +364,20 @@ class RoiSelector:
         shapes = place(0.1, 0.45, 1.2, 0.95)
         shapes.set_frame_on(False)
         radio = RadioButtons(shapes, SHAPES)
-        radio.on_clicked(self.set_shape)
+        radio.on_clicked(lambda shape: self.set_shape(str(shape)))
         name = _TextBox(place(3.0, 1.05, 1.4, 0.3), "name (ROI 1)")
         name.on_text_change(lambda text: setattr(self, "name", text))
         group = _TextBox(place(3.0, 0.6, 1.4, 0.3), "group")
         group.on_text_change(lambda text: setattr(self, "group", text))
+        actions: dict[str, Callable[[], None]] = {
+            "undo": self.undo,
+            "save": lambda: self._on_file(self.save),
+            "load": lambda: self._on_file(self.load),
+        }
         buttons = {}
-        for i, (label, action) in enumerate(
-            (
-                ("undo", self.undo),
-                ("save", lambda: self._on_file(self.save)),
-                ("load", lambda: self._on_file(self.load)),
-            )
-        ):
+        for i, (label, action) in enumerate(actions.items()):
             button = Button(place(4.8, 1.05 - 0.4 * i, 0.9, 0.32), label)
-            button.on_clicked(lambda event, action=action: action())
+            button.on_clicked(partial(_called, action))
             buttons[label] = button
         status = figure.text(
             0.15 / width, 0.2 / height, "", fontsize="small", va="center", wrap=True
@@ -386,6 +389,11 @@ class RoiSelector:
             "status": status,
             **buttons,
         }
+
+
+def _called(action: Callable[[], None], event: Any) -> None:
+    """Answer a button, whose event says nothing more."""
+    action()
 
 
 class _TextBox(TextBox):
