@@ -7,11 +7,10 @@ import array_api_strict
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import sparse
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.cluster import KMeans
-from sklearn.metrics import adjusted_rand_score, roc_auc_score
+from sklearn.metrics import adjusted_rand_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -255,14 +254,26 @@ def test_grid_search(n_jobs):
 
 
 @needs_dispatch
-@pytest.mark.parametrize("radius", [0, 2])
-@pytest.mark.parametrize("metric", ["euclidean", "correlation"])
-def test_other_namespaces_agree(radius, metric):
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"spatial_radius": 2},
+        {"metric": "correlation", "spatial_radius": 2},
+        {"metric": "correlation"},
+        {"spatial_radius": 2, "weights": "adaptive"},
+        {"method": "gmm", "spatial_radius": 1},
+        {"method": "shrunken_centroids", "shrinkage": 1.0},
+        {"method": "shrunken_centroids", "spatial_radius": 2},
+        {"method": "shrunken_centroids", "spatial_radius": 1, "weights": "adaptive"},
+    ],
+)
+def test_other_namespaces_agree_array_api(settings):
     frame, _ = striped(noise=1.0, dtype=np.float64)
     table = frame.index.to_frame(index=False)
     where = {"coordinates": table[["x", "y"]], "runs": table["run"]}
     X = frame.to_numpy()
-    model = InSituSegmenter(5, metric=metric, spatial_radius=radius, random_state=1)
+    model = InSituSegmenter(5, random_state=1, **settings)
     expected = clone(model).fit(X, **where)
     strict = array_api_strict.asarray(X)
     with config_context(array_api_dispatch=True):
@@ -272,40 +283,11 @@ def test_other_namespaces_agree(radius, metric):
     for name in ("labels_", "cluster_centers_", "segment_profiles_", "scale_"):
         value = getattr(found, name)
         assert value.__array_namespace__() is array_api_strict
-        np.testing.assert_allclose(np.asarray(value), getattr(expected, name))
+        np.testing.assert_allclose(
+            np.asarray(value), getattr(expected, name), rtol=1e-6
+        )
+    assert found.n_clusters_ == expected.n_clusters_
     np.testing.assert_allclose(found.inertia_, expected.inertia_)
     assert found.n_iter_ == expected.n_iter_
     np.testing.assert_array_equal(np.asarray(predicted), expected.labels_)
     np.testing.assert_allclose(np.asarray(distances), expected.transform(X, **where))
-
-
-@pytest.mark.shared
-def test_bladder_segment_predicts_a_marker_left_out(shared_data):
-    """Urothelium, found without the ions that mark it best."""
-    data = np.load(shared_data / "bladder" / "bladder_79peaks.npz")
-    matrix = (data["data"], data["indices"], data["indptr"])
-    X = sparse.csr_array(matrix, shape=data["shape"]).toarray()
-    mz, ssc = data["mz"], data["ssc"]
-    markers = [int(np.abs(mz - m).argmin()) for m in (743.547, 826.575, 827.577)]
-    xy = np.stack([data["x"], data["y"]], axis=1)
-
-    model = InSituSegmenter(n_clusters=6, random_state=0)
-    labels = model.fit_predict(np.delete(X, markers, axis=1))
-
-    tissue = ~np.isin(ssc, (3, 4))
-    # Single pixels of 826.575 are shot noise (against ssc class 6 itself their AUC is
-    # 0.91): the marker is its mean over 3 × 3 pixels, within the mask.
-    pixels = coordinates_of(X, xy, estimator="test")
-    around = gaussian_weights(pixels, 1)
-    around.data[:] = 1
-    marker = X[:, markers[1]]
-    marker = (around @ marker + marker) / (around.sum(axis=1) + 1)
-    auc = [roc_auc_score((labels == k)[tissue], marker[tissue]) for k in range(6)]
-    best = int(np.argmax(auc))
-    urothelium = labels == best
-    overlap = (urothelium & (ssc == 6)).sum()
-    assert auc[best] >= 0.98
-    assert 2 * overlap / (urothelium.sum() + (ssc == 6).sum()) >= 0.9
-    empty = X.sum(axis=1) == 0
-    assert empty.sum() == 108
-    assert np.unique(labels[empty]).size == 1
