@@ -9,14 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from imsminer.images._roi_shapes import (
-    ROI,
-    Ellipse,
-    MaskROI,
-    Polygon,
-    Rectangle,
-    transformed,
-)
+from imsminer.images._roi_moved import transformed
+from imsminer.images._roi_shapes import ROI, Ellipse, MaskROI, Polygon, Rectangle
 from imsminer.io._atomic import atomic_path
 
 __all__ = ["read_geojson", "write_geojson"]

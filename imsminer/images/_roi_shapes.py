@@ -1,14 +1,15 @@
 """Regions of interest: rectangles, ellipses, polygons and masks of pixels."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from imsminer.images._roi_checks import check_labels, finite, ring_of, store
 from imsminer.images._roi_rings import TOLERANCE, Ring, inside_ring, mask_rings
 
-__all__ = ["ROI", "Ellipse", "MaskROI", "Polygon", "Rectangle", "transformed"]
+__all__ = ["ROI", "Ellipse", "MaskROI", "Polygon", "Rectangle", "turn"]
 
 #: Corners by which an ellipse is drawn and written: its four ends are among them.
 N_CORNERS = 96
@@ -96,10 +97,10 @@ class Rectangle(_Shape):
     run: str | None = None
 
     def __post_init__(self) -> None:
-        _check_labels(self)
-        x0, x1 = sorted(_finite(self, x0=self.x0, x1=self.x1))
-        y0, y1 = sorted(_finite(self, y0=self.y0, y1=self.y1))
-        _set(self, x0=x0, y0=y0, x1=x1, y1=y1)
+        check_labels(self)
+        x0, x1 = sorted(finite(self, x0=self.x0, x1=self.x1))
+        y0, y1 = sorted(finite(self, y0=self.y0, y1=self.y1))
+        store(self, x0=x0, y0=y0, x1=x1, y1=y1)
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
@@ -159,8 +160,8 @@ class Ellipse(_Shape):
     run: str | None = None
 
     def __post_init__(self) -> None:
-        _check_labels(self)
-        x, y, rx, ry, angle = _finite(
+        check_labels(self)
+        x, y, rx, ry, angle = finite(
             self, x=self.x, y=self.y, rx=self.rx, ry=self.ry, angle=self.angle
         )
         for name, value in (("rx", rx), ("ry", ry)):
@@ -170,12 +171,12 @@ class Ellipse(_Shape):
                     f"must be positive; got {value!r}."
                 )
                 raise ValueError(message)
-        _set(self, x=x, y=y, rx=rx, ry=ry, angle=angle)
+        store(self, x=x, y=y, rx=rx, ry=ry, angle=angle)
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
         """Smallest x and y, largest x and y."""
-        cos, sin = _turn(self.angle)
+        cos, sin = turn(self.angle)
         width = math.hypot(self.rx * cos, self.ry * sin)
         height = math.hypot(self.rx * sin, self.ry * cos)
         return self.x - width, self.y - height, self.x + width, self.y + height
@@ -183,16 +184,16 @@ class Ellipse(_Shape):
     @property
     def outlines(self) -> list[tuple[Ring, list[Ring]]]:
         """Outer ring and rings of holes of each piece."""
-        cos, sin = _turn(self.angle)
+        cos, sin = turn(self.angle)
         ring = []
         for step in range(N_CORNERS):
-            c, s = _turn(360 * step / N_CORNERS)
+            c, s = turn(360 * step / N_CORNERS)
             a, b = self.rx * c, self.ry * s
             ring.append((self.x + a * cos - b * sin, self.y + a * sin + b * cos))
         return [(tuple(ring), [])]
 
     def _holds(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        cos, sin = _turn(self.angle)
+        cos, sin = turn(self.angle)
         dx, dy = x - self.x, y - self.y
         a, b = dx * cos + dy * sin, dy * cos - dx * sin
         distance = np.hypot(a / self.rx, b / self.ry)
@@ -237,13 +238,13 @@ class Polygon(_Shape):
     run: str | None = None
 
     def __post_init__(self) -> None:
-        _check_labels(self)
-        vertices = _ring(self.vertices, f"Polygon {self.name!r}: vertices")
+        check_labels(self)
+        vertices = ring_of(self.vertices, f"Polygon {self.name!r}: vertices")
         holes = tuple(
-            _ring(hole, f"Polygon {self.name!r}: holes[{i}]")
+            ring_of(hole, f"Polygon {self.name!r}: holes[{i}]")
             for i, hole in enumerate(self.holes)
         )
-        _set(self, vertices=vertices, holes=holes)
+        store(self, vertices=vertices, holes=holes)
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
@@ -304,7 +305,7 @@ class MaskROI(_Shape):
     run: str | None = None
 
     def __post_init__(self) -> None:
-        _check_labels(self)
+        check_labels(self)
         mask = np.array(self.mask)
         if mask.dtype != bool or mask.ndim != 2 or not mask.any():
             message = (
@@ -314,14 +315,14 @@ class MaskROI(_Shape):
             )
             raise ValueError(message)
         mask.setflags(write=False)
-        origin = _finite(self, x=self.origin[0], y=self.origin[1])
+        origin = finite(self, x=self.origin[0], y=self.origin[1])
         if any(value != round(value) for value in origin) or len(self.origin) != 2:
             message = (
                 f"MaskROI {self.name!r}: origin must be the x and y of a pixel, two "
                 f"whole numbers; got {self.origin!r}."
             )
             raise ValueError(message)
-        _set(self, mask=mask, origin=(round(origin[0]), round(origin[1])))
+        store(self, mask=mask, origin=(round(origin[0]), round(origin[1])))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, MaskROI):
@@ -370,62 +371,7 @@ class MaskROI(_Shape):
 ROI: TypeAlias = Rectangle | Ellipse | Polygon | MaskROI
 
 
-def transformed(roi: ROI, matrix: np.ndarray) -> list[ROI]:
-    """Move a region by an affine map.
-
-    Parameters
-    ----------
-    roi : ROI
-        The region.
-    matrix : ndarray of shape (3, 3)
-        Maps (x, y, 1).
-
-    Returns
-    -------
-    list of ROI
-        One, of the same kind where that kind can be kept; the pieces of a mask become
-        polygons along the edges of its pixels.
-    """
-    if np.array_equal(matrix, np.eye(3)):
-        return [roi]
-    linear, shift = matrix[:2, :2], matrix[:2, 2]
-    straight = linear[0, 1] == 0 and linear[1, 0] == 0
-    if isinstance(roi, Rectangle) and straight:
-        (x0, y0), (x1, y1) = _moved(((roi.x0, roi.y0), (roi.x1, roi.y1)), matrix)
-        return [replace(roi, x0=x0, y0=y0, x1=x1, y1=y1)]
-    if isinstance(roi, Ellipse):
-        ((x, y),) = _moved(((roi.x, roi.y),), matrix)
-        if straight and roi.angle == 0:
-            rx, ry = abs(linear[0, 0]) * roi.rx, abs(linear[1, 1]) * roi.ry
-            return [replace(roi, x=x, y=y, rx=rx, ry=ry)]
-        cos, sin = _turn(roi.angle)
-        axes = linear @ np.array([[cos, -sin], [sin, cos]]) @ np.diag([roi.rx, roi.ry])
-        directions, half, _ = np.linalg.svd(axes)
-        angle = math.degrees(math.atan2(directions[1, 0], directions[0, 0])) % 180
-        return [replace(roi, x=x, y=y, rx=half[0], ry=half[1], angle=angle)]
-    if isinstance(roi, MaskROI) and np.array_equal(linear, np.eye(2)):
-        if np.array_equal(shift, np.rint(shift)):
-            x, y = roi.origin
-            return [replace(roi, origin=(x + int(shift[0]), y + int(shift[1])))]
-    return [
-        Polygon(
-            roi.name,
-            _moved(outer, matrix),
-            tuple(_moved(hole, matrix) for hole in holes),
-            roi.group,
-            roi.run,
-        )
-        for outer, holes in roi.outlines
-    ]
-
-
-def _moved(ring: Ring, matrix: np.ndarray) -> Ring:
-    points = np.asarray(ring, dtype=np.float64)
-    moved = points @ matrix[:2, :2].T + matrix[:2, 2]
-    return tuple((x, y) for x, y in moved.tolist())
-
-
-def _turn(degrees: float) -> tuple[float, float]:
+def turn(degrees: float) -> tuple[float, float]:
     """Cosine and sine, exact for right angles."""
     quarter, rest = divmod(degrees, 90)
     radians = math.radians(rest)
@@ -439,62 +385,3 @@ def _either(position: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     low = np.ceil(position - 0.5 - TOLERANCE).astype(np.int64)
     high = np.floor(position + 0.5 + TOLERANCE).astype(np.int64)
     return np.clip(low, -1, size) + 1, np.clip(high, -1, size) + 1
-
-
-def _set(roi: Any, **values: Any) -> None:
-    """Store checked values in a frozen dataclass."""
-    for name, value in values.items():
-        object.__setattr__(roi, name, value)
-
-
-def _check_labels(roi: Any) -> None:
-    kind = type(roi).__name__
-    if not isinstance(roi.name, str) or not roi.name:
-        message = f"{kind}: name must be a text that is not empty; got {roi.name!r}."
-        raise ValueError(message)
-    for field in ("group", "run"):
-        value = getattr(roi, field)
-        if value is not None and (not isinstance(value, str) or not value):
-            message = (
-                f"{kind} {roi.name!r}: {field} must be a text that is not empty, or "
-                f"None; got {value!r}."
-            )
-            raise ValueError(message)
-
-
-def _finite(roi: Any, **values: Any) -> list[float]:
-    """Numbers as floats, or an error that names the one that is none."""
-    numbers = []
-    for name, value in values.items():
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = math.nan
-        if not math.isfinite(number):
-            message = (
-                f"{type(roi).__name__} {roi.name!r}: {name} must be a finite number of "
-                f"pixels; got {value!r}."
-            )
-            raise ValueError(message)
-        numbers.append(number)
-    return numbers
-
-
-def _ring(points: Any, what: str) -> Ring:
-    """Corners as pairs of floats, without a last one that repeats the first."""
-    try:
-        corners = np.asarray(points, dtype=np.float64)
-    except (TypeError, ValueError):
-        corners = np.empty(0)
-    if corners.ndim != 2 or corners.shape[1] != 2 or not np.isfinite(corners).all():
-        message = (
-            f"{what} must be pairs (x, y) of finite numbers, shape (n_vertices, 2); "
-            f"got {str(points)[:80]}."
-        )
-        raise ValueError(message)
-    if len(corners) > 1 and np.array_equal(corners[0], corners[-1]):
-        corners = corners[:-1]
-    if len(corners) < 3:
-        message = f"{what} must have three or more corners; got {len(corners)}."
-        raise ValueError(message)
-    return tuple((x, y) for x, y in corners.tolist())

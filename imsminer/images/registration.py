@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from imsminer.images._roi_shapes import ROI, transformed
+from imsminer.images._roi_moved import transformed
+from imsminer.images._roi_shapes import ROI
 
 __all__ = ["Registration", "register_landmarks"]
 

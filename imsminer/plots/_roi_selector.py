@@ -1,23 +1,15 @@
 """Drawing regions of interest by hand, in a window or in a notebook."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import MouseButton
-from matplotlib.widgets import (
-    Button,
-    EllipseSelector,
-    PolygonSelector,
-    RadioButtons,
-    RectangleSelector,
-    TextBox,
-)
+from matplotlib.widgets import EllipseSelector, PolygonSelector, RectangleSelector
 
 from imsminer.images.roi import (
     ROI,
@@ -29,12 +21,12 @@ from imsminer.images.roi import (
     write_geojson,
 )
 from imsminer.plots._montage import Plane, montage_of
+from imsminer.plots._roi_controls import SHAPES, add_controls, picture_axes
 from imsminer.plots._roi_drawing import draw_outlines, pixel_runs
 from imsminer.plots.images import ion_image
 
 __all__ = ["RoiSelector"]
 
-SHAPES = ("polygon", "rectangle", "ellipse")
 #: What is being drawn.
 LINE = {"color": "k", "linestyle": "-", "linewidth": 1.5, "alpha": 0.9}
 BOX = {"facecolor": "none", "edgecolor": "k", "fill": False, "linewidth": 1.5}
@@ -43,8 +35,6 @@ HELP = {
     "rectangle": "Drag from corner to corner.",
     "ellipse": "Drag from corner to corner of its box.",
 }
-#: Height of the panel of controls in inches, and its least width.
-PANEL, LEAST_WIDTH = 1.5, 6.0
 
 
 class RoiSelector:
@@ -130,11 +120,16 @@ class RoiSelector:
         self._controls: dict[str, Any] = {}
         own = ax is None
         if ax is None:
-            ax = _picture_axes(self._montage.width, self._montage.height)
+            ax = picture_axes(self._montage.width, self._montage.height)
         self.ax: Axes = ion_image(values, coordinates, ax=ax, **image)
         self._canvas = ax.figure.canvas
         if own:
-            self._add_controls()
+            actions: dict[str, Any] = {
+                "undo": self.undo,
+                "save": partial(self._on_file, self.save),
+                "load": partial(self._on_file, self.load),
+            }
+            self._controls = add_controls(self, actions)
         self._selector: Any = None
         self._connection = self._canvas.mpl_connect("key_press_event", self._on_key)
         self.set_shape(shape)
@@ -353,56 +348,6 @@ class RoiSelector:
         except (OSError, ValueError) as error:
             self._say(str(error))
 
-    def _add_controls(self) -> None:
-        figure: Any = self.ax.figure
-        width, height = figure.get_size_inches()
-
-        def place(x: float, y: float, w: float, h: float) -> Axes:
-            """Axes in inches from the lower left corner."""
-            return figure.add_axes((x / width, y / height, w / width, h / height))
-
-        shapes = place(0.1, 0.45, 1.2, 0.95)
-        shapes.set_frame_on(False)
-        radio = RadioButtons(shapes, SHAPES)
-        radio.on_clicked(lambda shape: self.set_shape(str(shape)))
-        name = _TextBox(place(3.0, 1.05, 1.4, 0.3), "name (ROI 1)")
-        name.on_text_change(lambda text: setattr(self, "name", text))
-        group = _TextBox(place(3.0, 0.6, 1.4, 0.3), "group")
-        group.on_text_change(lambda text: setattr(self, "group", text))
-        actions: dict[str, Callable[[], None]] = {
-            "undo": self.undo,
-            "save": lambda: self._on_file(self.save),
-            "load": lambda: self._on_file(self.load),
-        }
-        buttons = {}
-        for i, (label, action) in enumerate(actions.items()):
-            button = Button(place(4.8, 1.05 - 0.4 * i, 0.9, 0.32), label)
-            button.on_clicked(partial(_called, action))
-            buttons[label] = button
-        status = figure.text(
-            0.15 / width, 0.2 / height, "", fontsize="small", va="center", wrap=True
-        )
-        self._controls = {
-            "shape": radio,
-            "name": name,
-            "group": group,
-            "status": status,
-            **buttons,
-        }
-
-
-def _called(action: Callable[[], None], event: Any) -> None:
-    """Answer a button, whose event says nothing more."""
-    action()
-
-
-class _TextBox(TextBox):
-    """A box that does not draw the whole figure anew at each click beside it."""
-
-    def stop_typing(self) -> None:
-        if self.capturekeystrokes:
-            super().stop_typing()
-
 
 def _rectangle(corners: np.ndarray, **labels: Any) -> Rectangle:
     (x0, y0), (x1, y1) = corners.tolist()
@@ -413,15 +358,3 @@ def _ellipse(corners: np.ndarray, **labels: Any) -> Ellipse:
     x, y = corners.mean(axis=0).tolist()
     rx, ry = (np.ptp(corners, axis=0) / 2).tolist()
     return Ellipse(x=x, y=y, rx=rx, ry=ry, **labels)
-
-
-def _picture_axes(columns: float, rows: float) -> Axes:
-    """Axes for an image above a panel of controls."""
-    scale = min(5.5 / rows, 8.0 / columns)
-    width = max(columns * scale + 1.6, LEAST_WIDTH)
-    height = rows * scale + 0.9 + PANEL
-    figure = plt.figure(figsize=(width, height))
-    # Room for the title above, the scale bar below and the colour bar at the right.
-    box = (0.3, PANEL + 0.5, width - 1.6, height - PANEL - 0.9)
-    left, bottom, across, up = box
-    return figure.add_axes((left / width, bottom / height, across / width, up / height))

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from matplotlib.path import Path
 
+from imsminer.images._roi_moved import transformed
 from imsminer.images._roi_rings import signed_area
-from imsminer.images._roi_shapes import transformed
 from imsminer.images.roi import (
     Ellipse,
     MaskROI,
