@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Colormap
+from matplotlib.colors import Colormap, FuncNorm
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
 from imsminer._array import to_numpy
@@ -56,13 +56,14 @@ def draw_planes(
     aspect : float, default=1
         Height over width of one pixel.
     **style
-        For ``Axes.imshow``: `cmap`, `vmin`, `vmax`.
+        For ``Axes.imshow``: `cmap`, `vmin` and `vmax` or `norm`, and `interpolation`.
 
     Returns
     -------
     ScalarMappable
         For the colour bar.
     """
+    style.setdefault("interpolation", "nearest")
     mappable: Any = None
     xs: list[float] = []
     ys: list[float] = []
@@ -72,9 +73,7 @@ def draw_planes(
         x, y = at[:, 0].min() + plane.offset[0], at[:, 1].min() + plane.offset[1]
         height, width = image.shape
         extent = (x - 0.5, x + width - 0.5, y + height - 0.5, y - 0.5)
-        mappable = ax.imshow(
-            image, extent=extent, interpolation="nearest", aspect=aspect, **style
-        )
+        mappable = ax.imshow(image, extent=extent, aspect=aspect, **style)
         xs += extent[:2]
         ys += extent[2:]
         if montage.caption_height:
@@ -140,6 +139,7 @@ def add_color_bar(
     label: str,
     *,
     clipped: bool = False,
+    below: bool = False,
     compact: bool = False,
 ) -> None:
     """Draw a colour bar as high as the image.
@@ -154,6 +154,8 @@ def add_color_bar(
         Quantity and unit.
     clipped : bool
         Whether values lie above its end.
+    below : bool
+        Whether values lie below its start.
     compact : bool
         Label only the two ends, for sheets of many images.
     """
@@ -161,7 +163,8 @@ def add_color_bar(
     cax = ax.inset_axes((1.02, 0.0, 0.035, 1.0))
     figure = ax.get_figure(root=True)
     assert figure is not None
-    bar = figure.colorbar(mappable, cax=cax, extend="max" if clipped else "neither")
+    extend = {(0, 0): "neither", (0, 1): "max", (1, 0): "min", (1, 1): "both"}
+    bar = figure.colorbar(mappable, cax=cax, extend=extend[int(below), int(clipped)])
     bar.outline.set_visible(False)
     low, high = mappable.get_clim()
     assert low is not None
@@ -171,6 +174,11 @@ def add_color_bar(
         bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: compact_number(v)))
         bar.ax.tick_params(labelsize="x-small", length=2, pad=1.5)
         return
+    if isinstance(mappable.norm, FuncNorm):
+        # Ticks even in brightness, not in value.
+        bar.set_ticks(mappable.norm.inverse(np.linspace(0, 1, 5)))
+        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: compact_number(v)))
+    bar.ax.yaxis.set_minor_formatter(NullFormatter())
     power = power_of_1000(max(abs(low), abs(high)))
     if power:
         scale = 10.0**power

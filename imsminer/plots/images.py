@@ -7,8 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 
 from imsminer._array import to_numpy
+from imsminer.plots._contrast import (
+    check_display,
+    contrast_norm,
+    smoothed,
+    smoothed_label,
+)
 from imsminer.plots._montage import Montage, montage_of
 from imsminer.plots._raster import (
     add_color_bar,
@@ -38,6 +45,9 @@ def ion_image(
     clip_quantile: float = 0.99,
     vmin: float | None = None,
     vmax: float | None = None,
+    contrast: str = "linear",
+    smooth: str | tuple[str, int] | None = None,
+    interpolation: str = "nearest",
     label: str = INTENSITY,
 ) -> Axes:
     """Draw the image of one ion.
@@ -71,6 +81,17 @@ def ion_image(
     vmin, vmax : float, default=None
         Ends of the colour scale. `None`: 0, or the minimum where that is negative;
         and the quantile.
+    contrast : {"linear", "sqrt", "log", "rank"}, default="linear"
+        How intensity becomes brightness. ``"log"`` spans three decades at most, and
+        shows zeros as its lower end. ``"rank"`` spreads the non-zero pixels evenly.
+        The colour bar always tells the intensities.
+    smooth : str, (str, int) or None, default=None
+        ``"median"``, ``"gaussian"``, ``"bilateral"`` or ``"tv"``: smooth what is
+        shown, as :class:`imsminer.images.process.ImageSmoother` does; with a width in
+        pixels as in ``("median", 5)``. The label says so.
+    interpolation : str, default="nearest"
+        How pixels are drawn: ``"nearest"`` as even squares; matplotlib knows others,
+        such as ``"bilinear"``, which look smoother than what was measured.
     label : str, default="intensity (a.u.)"
         Quantity and unit, beside the colour bar.
 
@@ -82,8 +103,9 @@ def ion_image(
     Raises
     ------
     ValueError
-        When nothing says where the pixels are, a position occurs twice, or
-        `clip_quantile` is outside of (0, 1].
+        When nothing says where the pixels are, a position occurs twice,
+        `clip_quantile` is outside of (0, 1], or `contrast` or `smooth` is not one of
+        the above.
 
     Examples
     --------
@@ -96,12 +118,25 @@ def ion_image(
     """
     if not isinstance(values, pd.Series):
         values = to_numpy(values)
+    check_display(contrast, smooth)
     numbers = _numbers(values)
     montage = montage_of(values, coordinates)
+    numbers = smoothed(numbers, montage, smooth)
     low, high, clipped = color_limits(numbers, clip_quantile, vmin, vmax)
+    norm = contrast_norm(contrast, numbers, (low, high))
     ax = image_axes(ax, montage)
-    mappable = draw_numbers(ax, numbers, montage, (low, high), cmap, pixel_size)
-    add_color_bar(ax, mappable, label, clipped=clipped)
+    mappable = draw_numbers(
+        ax,
+        numbers,
+        montage,
+        norm,
+        cmap,
+        pixel_size,
+        interpolation=interpolation,
+    )
+    below = contrast == "log" and bool(np.nanmin(numbers, initial=np.inf) < norm.vmin)
+    label = smoothed_label(label, smooth)
+    add_color_bar(ax, mappable, label, clipped=clipped, below=below)
     if title is None:
         title = f"$m/z$ {mz:.4f}" if mz is not None else ion_title(values)
     ax.set_title(title, fontsize="medium")
@@ -120,6 +155,9 @@ def ion_images(
     pixel_size: float | tuple[float, float] | None = None,
     clip_quantile: float = 0.99,
     shared: bool = False,
+    contrast: str = "linear",
+    smooth: str | tuple[str, int] | None = None,
+    interpolation: str = "nearest",
     label: str = INTENSITY,
 ) -> np.ndarray:
     """Draw a contact sheet of ion images.
@@ -142,6 +180,8 @@ def ion_images(
         As in :func:`ion_image`.
     shared : bool, default=False
         One colour scale for all images, instead of one each.
+    contrast, smooth, interpolation
+        As in :func:`ion_image`.
     label : str, default="intensity (a.u.)"
         Quantity and unit of all colour bars, written above the sheet.
 
@@ -172,20 +212,36 @@ def ion_images(
         raise ValueError(message)
     if titles is None:
         titles = [ion_title(table.iloc[:, i]) for i in range(table.shape[1])]
+    check_display(contrast, smooth)
     axes = sheet_axes(ax, table.shape[1], montage, n_columns)
-    if shared:
-        common = color_limits(table.to_numpy(np.float64).ravel(), clip_quantile)
-    for i, (panel, title) in enumerate(zip(axes, titles, strict=True)):
-        numbers = table.iloc[:, i].to_numpy(np.float64)
-        low, high, _ = common if shared else color_limits(numbers, clip_quantile)
+    images = [
+        smoothed(table.iloc[:, i].to_numpy(np.float64), montage, smooth)
+        for i in range(table.shape[1])
+    ]
+    every = np.concatenate(images) if shared else None
+    for panel, title, numbers in zip(axes, titles, images, strict=True):
+        scaled = numbers if every is None else every
+        low, high, _ = color_limits(scaled, clip_quantile)
+        norm = contrast_norm(contrast, scaled, (low, high))
         mappable = draw_numbers(
-            panel, numbers, montage, (low, high), cmap, pixel_size, fontsize="x-small"
+            panel,
+            numbers,
+            montage,
+            norm,
+            cmap,
+            pixel_size,
+            fontsize="x-small",
+            interpolation=interpolation,
         )
         clipped = bool(np.nanmax(numbers, initial=-np.inf) > high)
-        add_color_bar(panel, mappable, "", clipped=clipped, compact=True)
+        below = contrast == "log" and bool(
+            np.nanmin(numbers, initial=np.inf) < norm.vmin
+        )
+        add_color_bar(panel, mappable, "", clipped=clipped, below=below, compact=True)
         panel.set_title(title, fontsize="small")
     if ax is None and label:
         scale = "one colour scale" if shared else "each on its own colour scale"
+        label = smoothed_label(label, smooth)
         axes[0].get_figure(root=True).suptitle(f"{label}, {scale}", fontsize="small")
     return axes
 
@@ -232,13 +288,14 @@ def draw_numbers(
     ax: Axes,
     numbers: np.ndarray,
     montage: Montage,
-    limits: tuple[float, float],
+    scale: tuple[float, float] | Normalize,
     cmap: Any,
     pixel_size: Any,
     *,
     fontsize: str = "small",
+    interpolation: str = "nearest",
 ) -> Any:
-    """Draw the planes on a colour scale, and the scale bar."""
+    """Draw the planes on a colour scale, its ends or its norm, and the scale bar."""
     width, height = pixel_edges(pixel_size)
     mappable = draw_planes(
         ax,
@@ -246,8 +303,8 @@ def draw_numbers(
         montage,
         aspect=height / width if np.isfinite(width * height) else 1.0,
         cmap=color_map(cmap),
-        vmin=limits[0],
-        vmax=limits[1],
+        norm=scale if isinstance(scale, Normalize) else Normalize(*scale),
+        interpolation=interpolation,
     )
     add_scale_bar(ax, montage, width, fontsize=fontsize)
     return mappable
