@@ -126,25 +126,23 @@ class Bladder:
         return [f"{aucs[1]:.3f}", f"{aucs[0]:.3f}", f"{dice:.3f}", f"{ari:.2f}"]
 
 
-def bladder(path: str, picture: str | None) -> Table:
+def bladder(path: str, picture: str | None) -> list[Table]:
     data = Bladder(path)
-    names = ["AUC 826.575", "AUC 743.547", "Dice", "ARI"]
-    table = Table(
-        "Mouse bladder: markers left out, and the published segmentation",
-        ["method", *(f"{name}, k = {k}" for k in (6, 10) for name in names)],
-    )
-    drawn = {}
-    for name, settings in METHODS.items():
-        cells: list[str] = []
-        for k in (6, 10):
+    tables, drawn = [], {}
+    for k in (6, 10):
+        table = Table(
+            f"Mouse bladder, {k} segments",
+            ["method", "AUC 826.575", "AUC 743.547", "Dice", "ARI"],
+        )
+        for name, settings in METHODS.items():
             model = InSituSegmenter(k, random_state=0, **settings)
             labels = model.fit_predict(data.X, coordinates=data.xy)
-            cells += data.row(labels)
+            table.add(name, *data.row(labels))
             drawn[f"{name}, k = {k}"] = labels
-        table.add(name, *cells)
+        tables.append(table)
     if picture is not None:
         draw(data, drawn, Path(picture))
-    return table
+    return tables
 
 
 def draw(data: Bladder, drawn: dict[str, np.ndarray], path: Path) -> None:
@@ -173,5 +171,5 @@ if __name__ == "__main__":
     given = [argument for argument in sys.argv[1:] if argument != "--rst"]
     found = [regions()]
     if given:
-        found.append(bladder(given[0], given[1] if given[1:] else None))
+        found += bladder(given[0], given[1] if given[1:] else None)
     show(found)
