@@ -160,7 +160,7 @@ def choose_n_clusters(
     scores = None
     table = []
     for k in numbers:
-        model = data.fit(k, seed)
+        model = data.cluster(k, seed)
         labels = np.unique(to_numpy(model.labels_), return_inverse=True)[1]
         if points is None:
             points = data.points(model)
@@ -193,7 +193,9 @@ class _Data(NamedTuple):
     def n_items(self) -> int:
         return self.values.shape[0 if self.what == "pixels" else 1]
 
-    def fit(self, n_clusters: int, seed: int, part: np.ndarray | None = None) -> Any:
+    def cluster(
+        self, n_clusters: int, seed: int, part: np.ndarray | None = None
+    ) -> Any:
         """Cluster; with a `part` of the ions, or of the pixels for images."""
         values, pixels = self.values, self.pixels
         if part is not None and self.what == "pixels":
@@ -304,7 +306,7 @@ def _agreement(
     """Adjusted Rand index of the parts of each draw, or of one part and all."""
     found = []
     for parts in draws:
-        fits = [to_numpy(data.fit(k, seed, part).labels_) for part in parts]
+        fits = [to_numpy(data.cluster(k, seed, part).labels_) for part in parts]
         found.append(adjusted_rand_score(fits[0], fits[1] if fits[1:] else labels))
     return np.array(found)
 
