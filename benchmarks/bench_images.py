@@ -109,7 +109,7 @@ def smooth(X: np.ndarray, where: np.ndarray, repeats: int) -> None:
             repeats,
         )
         print(
-            f"  {method:20} {seconds['rival'] / seconds['ours']:6.1f} × as fast as "
+            f"  {method:20} {seconds['rival'] / seconds['ours']:6.2f} × as fast as "
             f"{'scikit-image' if method == 'tv' else 'SciPy'}, which know no mask"
         )
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from imsminer._array import check_same_namespace, namespace_of
+from imsminer._array import check_same_namespace, device_of, namespace_of
 from imsminer._sklearn_compat import Interval, StrOptions
 from imsminer.core.grid import Pixels, coordinates_of
 from imsminer.images._smoothing import (
@@ -164,7 +164,7 @@ class ImageSmoother(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     ----------
     scale_ : array of shape (n_features,)
         The 0.99 quantile of each image's absolute values that are not 0 in ``fit``; 1
-        for an empty one.
+        for an empty one, and for methods that have no use for it.
     n_features_in_ : int
         Number of features seen in ``fit``.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -257,7 +257,12 @@ class ImageSmoother(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             )
             raise ValueError(message)
         self._pixels(X, coordinates, runs, mask)
-        self.scale_ = image_scales(check_values(self, X, reset=True))
+        X = check_values(self, X, reset=True)
+        if self.method in ("bilateral", "tv"):
+            self.scale_ = image_scales(X)
+        else:
+            xp = namespace_of(X)
+            self.scale_ = xp.ones(X.shape[1], dtype=X.dtype, device=device_of(X))
         return self
 
     def transform(self, X, *, coordinates=None, runs=None, mask=None):
