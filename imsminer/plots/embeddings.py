@@ -347,6 +347,8 @@ def _draw_key(
     ax: Axes, values: np.ndarray, rgb: np.ndarray, names: list[str], space: str
 ) -> None:
     """Scatter of the first two components beside the image, in its colours."""
+    # To the right in its room, so that what the layout sets aside is what it takes.
+    ax.set_anchor("E")
     panel = ax.inset_axes((1, 0, 1, 1))
     panel.set_axes_locator(partial(_beside, ax))
     order = np.random.default_rng(0).permutation(len(values))
