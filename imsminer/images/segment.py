@@ -276,6 +276,7 @@ class InSituSegmenter(ClusterMixin, TransformerMixin, BaseEstimator):
                 for name in ("n_init", "max_iter", "tol", "random_state")
             },
         )
+        vars(self).pop("statistic_", None)
         if self.method == "kmeans":
             found = by_kmeans(points, n_clusters, **settings)
         elif self.method == "gmm":

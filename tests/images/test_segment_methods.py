@@ -152,6 +152,8 @@ def test_shrunken_centroids_are_those_of_their_segments():
     away = (values[:, None] - model.cluster_centers_) / scale
     distance = share @ np.linalg.norm(away, axis=2)
     np.testing.assert_allclose(model.transform(X), distance, rtol=1e-9)
+    # It does not outlive its method.
+    assert not hasattr(model.set_params(method="kmeans").fit(X), "statistic_")
 
 
 def test_segments_that_lose_their_pixels_are_dropped():
