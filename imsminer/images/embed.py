@@ -253,10 +253,12 @@ def _scores(
 ) -> np.ndarray:
     """Principal components, at most `n_pca`, in units of the spread of the first."""
     n = min(X.shape) if n_pca is None else min(n_pca, *X.shape)
+    if np.array_equal(X.min(axis=0), X.max(axis=0)):
+        # Pixels that are all equal have no components, and PCA warns.
+        return np.zeros((len(X), n))
     pca = PCA(n, random_state=random_state)
     scores = pca.fit_transform(X.astype(np.float64, copy=False))
-    spread = scores[:, 0].std()
-    return scores / spread if spread > 0 else scores
+    return scores / scores[:, 0].std()
 
 
 def _start(
