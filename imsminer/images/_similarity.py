@@ -226,7 +226,8 @@ def _centred_ranks(block: Any) -> Any:
     n = block.shape[0]
     columns = []
     for j in range(block.shape[1]):
-        column = block[:, j]
+        # A copy without gaps between its numbers, which torch's search asks for.
+        column = xp.concat([block[:, j]])
         ordered = xp.sort(column)
         below = xp.searchsorted(ordered, column, side="left")
         upto = xp.searchsorted(ordered, column, side="right")

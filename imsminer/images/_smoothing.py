@@ -183,17 +183,20 @@ def _total_variation(values: Any, pixels: Pixels, weight: float) -> Any:
         rows = np.flatnonzero(which == plane)
         here = Pixels(pixels.coordinates[rows], pixels.runs[rows])
         right, down = _next_pixels(here)
-        arguments = (weight, TOLERANCE, MAX_ITER)
         if is_numpy_array(values):
             images = np.ascontiguousarray(values[rows].T)
             out = np.empty_like(images)
-            process_numba.total_variation(images, right, down, *arguments, out)
+            process_numba.total_variation(
+                images, right, down, weight, TOLERANCE, MAX_ITER, out
+            )
             parts.append(out.T)
         else:
             found = xp.take(values, xp.asarray(rows, device=device), axis=0)
-            sides = [xp.asarray(side, device=device) for side in (right, down)]
+            right, down = (xp.asarray(side, device=device) for side in (right, down))
             columns = [
-                process_xp.total_variation(found[:, j], *sides, *arguments)
+                process_xp.total_variation(
+                    found[:, j], right, down, weight, TOLERANCE, MAX_ITER
+                )
                 for j in range(values.shape[1])
             ]
             parts.append(xp.stack(columns, axis=1))

@@ -106,13 +106,14 @@ def place_images(
     ends = ax.transAxes.transform(middles[away] / room)
     ends = ax.transData.inverted().transform(ends)
     lines = LineCollection(
-        np.stack([places[away], ends], axis=1),
+        list(np.stack([places[away], ends], axis=1)),
         colors=[colors[i] for i in away],
         linewidths=0.7,
         zorder=2,
     )
     ax.add_collection(lines, autolim=False)
-    ax.scatter(*places[away].T, s=6, color=[colors[i] for i in away], zorder=2)
+    x, y = places[away].T
+    ax.scatter(x, y, s=6, color=[colors[i] for i in away], zorder=2)
     for i, image in enumerate(images):
         artist = OffsetImage(image, zoom=edge / image.shape[1], interpolation="auto")
         ax.add_artist(
@@ -133,6 +134,7 @@ def place_images(
                 ha="center",
                 va="top",
                 fontsize=min(7.0, edge / 4.2),
+                bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.5},
                 zorder=4,
             )
 
