@@ -128,7 +128,7 @@ def choose_n_clusters(
     Examples
     --------
     >>> import numpy as np
-    >>> from imsminer.images.choose import choose_n_clusters
+    >>> from imsminer import choose_n_clusters
     >>> random = np.random.default_rng(0)
     >>> X = np.repeat(np.eye(3), 30, axis=0) @ np.tile(np.eye(3), 4) + 0.2
     >>> X = X * random.uniform(0.8, 1.2, X.shape)

@@ -93,7 +93,7 @@ def colocalization(
     --------
     >>> import numpy as np
     >>> import pandas as pd
-    >>> from imsminer.images.colocalize import colocalization
+    >>> from imsminer import colocalization
     >>> X = pd.DataFrame(
     ...     [[5.0, 9.0, 0.0], [4, 8, 1], [0, 0, 7], [1, 1, 9]],
     ...     columns=["mz_700.5", "mz_725.1", "mz_810.4"],
@@ -174,7 +174,7 @@ def colocalization_matrix(
     Examples
     --------
     >>> import numpy as np
-    >>> from imsminer.images.colocalize import colocalization_matrix
+    >>> from imsminer import colocalization_matrix
     >>> X = np.array([[5.0, 9, 0], [4, 8, 1], [0, 0, 7], [1, 1, 9]])
     >>> colocalization_matrix(X, "pearson").round(2)
     array([[ 1.  ,  0.99, -0.93],

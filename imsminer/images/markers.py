@@ -81,7 +81,7 @@ def segment_markers(
     Examples
     --------
     >>> import numpy as np
-    >>> from imsminer.images.markers import segment_markers
+    >>> from imsminer import segment_markers
     >>> X = np.array([[9.0, 1], [7, 2], [1, 2], [2, 1], [1, 8]])
     >>> table = segment_markers(X, ["rim", "rim", "core", "core", "core"], top=1)
     >>> table[["segment", "feature", "auc", "mean_inside"]].round(2)

@@ -58,7 +58,7 @@ class HotspotClipper(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     Examples
     --------
     >>> import numpy as np
-    >>> from imsminer.images.process import HotspotClipper
+    >>> from imsminer import HotspotClipper
     >>> X = np.array([[0.0], [2.0], [3.0], [0.0], [4.0], [900.0]])
     >>> clipper = HotspotClipper(quantile=0.5).fit(X)
     >>> clipper.limits_
@@ -198,7 +198,7 @@ class ImageSmoother(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     Examples
     --------
     >>> import numpy as np
-    >>> from imsminer.images.process import ImageSmoother
+    >>> from imsminer import ImageSmoother
     >>> row = np.array([[1.0], [1.0], [80.0], [2.0], [50.0]])
     >>> where = [[0, 0], [1, 0], [2, 0], [3, 0], [9, 0]]
     >>> ImageSmoother().fit_transform(row, coordinates=where).ravel()

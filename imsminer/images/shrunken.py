@@ -108,7 +108,7 @@ class ShrunkenCentroidClassifier(ClassifierMixin, BaseEstimator):
     Examples
     --------
     >>> import numpy as np
-    >>> from imsminer.images.shrunken import ShrunkenCentroidClassifier
+    >>> from imsminer import ShrunkenCentroidClassifier
     >>> X = np.array([[9.0, 1.0], [8.0, 1.0], [1.0, 7.0], [9.0, 2.0], [2.0, 9.0]])
     >>> y = ["stroma", "stroma", "epithelium", "stroma", "epithelium"]
     >>> model = ShrunkenCentroidClassifier(spatial_radius=1)
