@@ -13,8 +13,8 @@ from imsminer._array import to_numpy
 from imsminer.plots._miniatures import miniature, place_images
 from imsminer.plots._montage import montage_of
 from imsminer.plots._raster import as_table, color_map
+from imsminer.plots._trees import LEGIBLE, draw_trees, name_rows
 from imsminer.plots.clusters import segment_colors
-from imsminer.plots.heatmaps import LEGIBLE, _draw_trees, _name_rows
 from imsminer.plots.images import ion_title
 
 __all__ = ["colocalization", "ion_embedding"]
@@ -113,13 +113,13 @@ def colocalization(
     figure = ax.get_figure(root=True)
     assert figure is not None
     names = [labels[i] for i in order]
-    _name_rows(ax, names)
+    name_rows(ax, names)
     room = ax.get_window_extent().height * 72 / figure.dpi / len(names)
     if room >= LEGIBLE:
         size = min(0.8 * room, 8)
         ax.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
     if tree is not None:
-        _draw_trees(ax, [tree, None])
+        draw_trees(ax, [tree, None])
     height = ax.get_window_extent().height / figure.dpi
     place = ax.inset_axes((0.5, 1 + 0.1 / height, 0.5, BAR / height), label="colours")
     beyond = (bool((values < -limit).any()), bool((values > limit * 1.0001).any()))

@@ -6,18 +6,23 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 
 from imsminer.plots._raster import color_map
+from imsminer.plots._trees import (
+    LEGIBLE,
+    MARGIN,
+    TREE,
+    draw_trees,
+    inches,
+    name_rows,
+)
 
 __all__ = ["heatmap", "log_ratios"]
 
 #: Sizes in inches: of a row and a column, and the tallest map.
 ROW, COLUMN, TALLEST = 0.16, 0.5, 9.0
-#: Rows lower than this, in points, carry no label.
-LEGIBLE = 6.0
-#: Dendrograms and colour bar, in inches.
-TREE, BAR, MARGIN = 0.55, 0.1, 0.06
+#: Height of the colour bar in inches.
+BAR = 0.1
 #: Width of a letter in inches, and letters of a region's name that is written level.
 LETTER, SHORT = 0.078, 5
 #: Leaves are put into their best order up to this many: the cost is cubic.
@@ -180,8 +185,8 @@ def heatmap(
     ax.tick_params(length=0)
     for spine in ax.spines.values():
         spine.set_visible(False)
-    _name_rows(ax, [names[i] for i in rows])
-    _draw_trees(ax, trees)
+    name_rows(ax, [names[i] for i in rows])
+    draw_trees(ax, trees)
     beyond = (
         (np.nan_to_num(values, neginf=-np.inf) < -limit).any(),
         (values > limit).any(),
@@ -224,54 +229,10 @@ def _figure(shape: tuple[int, int], names: list[str], regions: list[str]) -> Axe
     )
 
 
-def _name_rows(ax: Axes, names: list[str]) -> None:
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    ax.yaxis.tick_right()
-    ax.yaxis.set_label_position("right")
-    figure.draw_without_rendering()
-    room = ax.get_window_extent().height * 72 / figure.dpi / len(names)
-    if room < LEGIBLE:
-        ax.set_yticks([])
-        ax.set_ylabel(f"{len(names)} features", fontsize="small", labelpad=6)
-        return
-    ax.set_yticks(range(len(names)), names, fontsize=min(0.8 * room, 8))
-
-
-def _draw_trees(ax: Axes, trees: list[Any]) -> None:
-    """Draw trees to the left and above, with the leaves at their rows and columns."""
-    width, height = _inches(ax)
-    for tree, upright in zip(trees, (False, True), strict=True):
-        if tree is None:
-            continue
-        # SciPy has leaf k at 5 + 10 k.
-        leaf = (np.array(tree["icoord"]) - 5) / 10
-        depth = np.array(tree["dcoord"])
-        if upright:
-            box = (0.0, 1 + MARGIN / height, 1.0, TREE / height)
-            lines = np.stack([leaf, depth], axis=2)
-        else:
-            box = (-(TREE + MARGIN) / width, 0.0, TREE / width, 1.0)
-            lines = np.stack([depth, leaf], axis=2)
-        thickness = 0.8 if len(depth) < 100 else 0.4
-        side = ax.inset_axes(box, label="tree")
-        side.add_collection(
-            LineCollection(list(lines), colors="0.35", linewidths=thickness)
-        )
-        deepest = 1.03 * max(depth.max(), np.finfo(float).tiny)
-        if upright:
-            side.set_xlim(ax.get_xlim())
-            side.set_ylim(0, deepest)
-        else:
-            side.set_ylim(ax.get_ylim())
-            side.set_xlim(deepest, 0)
-        side.axis("off")
-
-
 def _color_bar(
     ax: Axes, mesh: Any, beyond: tuple[Any, Any], *, with_tree: bool
 ) -> None:
-    width, height = _inches(ax)
+    width, height = inches(ax)
     above = 2 * MARGIN + (TREE if with_tree else 0)
     length = min(1.0, 2.2 / width)
     place = ax.inset_axes(
@@ -292,10 +253,3 @@ def _color_bar(
     bar.ax.tick_params(labelsize="x-small", length=2)
     bar.ax.locator_params(axis="x", nbins=5)
     bar.set_label("log$_2$(mean / mean of regions)", fontsize="small")
-
-
-def _inches(ax: Axes) -> tuple[float, float]:
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    extent = ax.get_window_extent()
-    return extent.width / figure.dpi, extent.height / figure.dpi
