@@ -1,7 +1,7 @@
 """Ion images: one, or a contact sheet of many."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
 from imsminer._array import to_numpy
+from imsminer.images.roi import ROI
 from imsminer.plots._contrast import (
     check_display,
     contrast_norm,
@@ -27,6 +28,7 @@ from imsminer.plots._raster import (
     pixel_edges,
     sheet_axes,
 )
+from imsminer.plots._roi_drawing import draw_outlines, pixel_runs
 
 __all__ = ["ion_image", "ion_images"]
 
@@ -48,6 +50,7 @@ def ion_image(
     contrast: str = "linear",
     smooth: str | tuple[str, int] | None = None,
     interpolation: str = "nearest",
+    rois: Iterable[ROI] | None = None,
     label: str = INTENSITY,
 ) -> Axes:
     """Draw the image of one ion.
@@ -92,6 +95,9 @@ def ion_image(
     interpolation : str, default="nearest"
         How pixels are drawn: ``"nearest"`` as even squares; matplotlib knows others,
         such as ``"bilinear"``, which look smoother than what was measured.
+    rois : iterable of Rectangle, Ellipse, Polygon or MaskROI, default=None
+        Regions whose outlines and names are drawn: one that names its run on the image
+        of that run, others on all. :func:`roi_outlines` has more options.
     label : str, default="intensity (a.u.)"
         Quantity and unit, beside the colour bar.
 
@@ -140,6 +146,8 @@ def ion_image(
     if title is None:
         title = f"$m/z$ {mz:.4f}" if mz is not None else ion_title(values)
     ax.set_title(title, fontsize="medium")
+    if rois is not None:
+        draw_outlines(ax, list(rois), montage, pixel_runs(values, coordinates))
     return ax
 
 
@@ -158,6 +166,7 @@ def ion_images(
     contrast: str = "linear",
     smooth: str | tuple[str, int] | None = None,
     interpolation: str = "nearest",
+    rois: Iterable[ROI] | None = None,
     label: str = INTENSITY,
 ) -> np.ndarray:
     """Draw a contact sheet of ion images.
@@ -182,6 +191,8 @@ def ion_images(
         One colour scale for all images, instead of one each.
     contrast, smooth, interpolation
         As in :func:`ion_image`.
+    rois : iterable of Rectangle, Ellipse, Polygon or MaskROI, default=None
+        Regions whose outlines are drawn on each image, without their names.
     label : str, default="intensity (a.u.)"
         Quantity and unit of all colour bars, written above the sheet.
 
@@ -213,6 +224,7 @@ def ion_images(
     if titles is None:
         titles = [ion_title(table.iloc[:, i]) for i in range(table.shape[1])]
     check_display(contrast, smooth)
+    regions, runs = list(rois or ()), pixel_runs(table, coordinates)
     axes = sheet_axes(ax, table.shape[1], montage, n_columns)
     images = [
         smoothed(table.iloc[:, i].to_numpy(np.float64), montage, smooth)
@@ -239,6 +251,8 @@ def ion_images(
         )
         add_color_bar(panel, mappable, "", clipped=clipped, below=below, compact=True)
         panel.set_title(title, fontsize="small")
+        if regions:
+            draw_outlines(panel, regions, montage, runs, labels=False, linewidth=1.0)
     if ax is None and label:
         scale = "one colour scale" if shared else "each on its own colour scale"
         label = smoothed_label(label, smooth)

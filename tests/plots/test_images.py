@@ -8,6 +8,7 @@ from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
 from imsminer import plots
 from imsminer.core.spectra import Spectra
+from imsminer.images.roi import Rectangle
 
 
 def scale_bar(ax):
@@ -223,3 +224,51 @@ def test_save_writes_and_closes(tissue, tmp_path, suffix):
     plots.save(axes, path)
     assert path.stat().st_size > 1000
     assert plt.get_fignums() == []
+
+
+class TestOutlines:
+    """Regions lie on the pixels that they hold, on the image of their run."""
+
+    def test_ion_image_of_several_runs(self, tissue):
+        rois = [Rectangle("gut", 8, 11, 10, 13, run="a"), Rectangle("all", 0, 0, 2, 2)]
+        ax = plots.ion_image(tissue["mz_885.5499"], rois=rois)
+        gut, on_a, on_b = ax.patches
+        a, b = (image.get_extent() for image in ax.get_images())
+        # "a" begins at (7, 10), whose pixel reaches half a pixel further.
+        box = gut.get_path().get_extents()
+        assert box.x0 - a[0] == pytest.approx(8 - 6.5)
+        assert box.y0 - a[3] == pytest.approx(11 - 9.5)
+        assert (box.width, box.height) == (2, 2)
+        box = on_b.get_path().get_extents()
+        assert box.x0 - b[0] == pytest.approx(0.5)
+        assert box.y0 - b[3] == pytest.approx(0.5)
+        assert on_a.get_edgecolor() == on_b.get_edgecolor() != gut.get_edgecolor()
+        names = [text.get_text() for text in ax.texts]
+        assert names.count("gut") == 1
+        assert names.count("all") == 2
+
+    def test_the_same_as_drawn_afterwards(self, tissue):
+        rois = [Rectangle("gut", 8, 11, 10, 13, run="a")]
+        values, where = tissue["mz_885.5499"].to_numpy(), tissue
+        one = plots.ion_image(values, where, rois=rois)
+        two = plots.roi_outlines(rois, where, ax=plots.ion_image(values, where))
+        np.testing.assert_array_equal(
+            one.patches[0].get_path().vertices, two.patches[0].get_path().vertices
+        )
+
+    def test_limits_and_images_are_as_without(self, tissue):
+        plain = plots.ion_image(tissue["mz_885.5499"])
+        ax = plots.ion_image(tissue["mz_885.5499"], rois=[Rectangle("r", 0, 0, 99, 99)])
+        assert ax.get_xlim() == plain.get_xlim()
+        assert ax.get_ylim() == plain.get_ylim()
+        assert not plots.ion_image(tissue["mz_885.5499"], rois=[]).patches
+
+    def test_each_image_of_a_sheet(self, tissue):
+        rois = iter([Rectangle("gut", 1, 1, 2, 3, run="b")])
+        axes = plots.ion_images(tissue, rois=rois)
+        for ax in axes:
+            (patch,) = ax.patches
+            left, right, *_ = ax.get_images()[1].get_extent()
+            box = patch.get_path().get_extents()
+            assert left < box.x0 < box.x1 < right
+            assert "gut" not in [text.get_text() for text in ax.texts]
