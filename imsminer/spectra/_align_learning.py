@@ -140,7 +140,11 @@ def judge(
     applied, messages = [], []
     for name, fit in [*fits.items(), (None, pooled)]:
         better = not guard or fit.gain >= MIN_GAIN
-        nothing = fit.n_good == 0 and not fit.prior.any()
+        if model.grid is None:
+            nothing = fit.n_good == 0 and not fit.prior.any()
+        else:
+            # A search finds a best line in whatever it searches.
+            nothing = fit.n_matched == 0
         applied.append(bool(better and not nothing and fit.before > 0))
         if name is None:
             continue

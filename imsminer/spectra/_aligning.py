@@ -18,6 +18,8 @@ from imsminer.spectra._kernels import (
     align_grid_numba,
     align_grid_xp,
     align_numba,
+    align_refine_numba,
+    align_refine_xp,
     align_warp_numba,
     align_warp_xp,
     align_xp,
@@ -75,6 +77,8 @@ def match(chunk: SpectrumChunk, model: MassModel) -> tuple[np.ndarray, np.ndarra
     if chunk.indptr is None and not chunk.profile:
         # Centroids on a common list of m/z: nothing is left to align.
         return np.full(shape, np.nan), np.zeros(shape)
+    # The place of a centroid is its own.
+    refined = chunk.profile and bool(model.fwhm.any())
     points: tuple = (chunk.intensity, chunk.mz)
     name = "match_rows"
     if chunk.indptr is not None:
@@ -84,11 +88,18 @@ def match(chunk: SpectrumChunk, model: MassModel) -> tuple[np.ndarray, np.ndarra
         errors, heights = np.empty(shape), np.empty(shape)
         kernel = getattr(align_numba, name)
         kernel(*points, *peaks, chunk.profile, errors, heights)
+        if refined:
+            kernel = getattr(align_refine_numba, name.replace("match", "refine"))
+            kernel(*points, *peaks, model.fwhm, errors, heights)
         return errors, heights
     xp, device = array_namespace(chunk.intensity), device_of(chunk.intensity)
     moved = [xp.asarray(part, device=device) for part in (*points, *peaks)]
-    results = getattr(align_xp, name)(*moved, chunk.profile)
-    return to_numpy(results[0]), to_numpy(results[1])
+    errors, heights = getattr(align_xp, name)(*moved, chunk.profile)
+    if refined:
+        kernel = getattr(align_refine_xp, name.replace("match", "refine"))
+        fwhm = xp.asarray(model.fwhm, device=device)
+        errors = kernel(*moved, fwhm, errors, heights)
+    return to_numpy(errors), to_numpy(heights)
 
 
 def grid_lines(chunk: SpectrumChunk, model: MassModel) -> np.ndarray:
@@ -96,8 +107,7 @@ def grid_lines(chunk: SpectrumChunk, model: MassModel) -> np.ndarray:
     n = chunk.n_spectra
     if chunk.indptr is None and not chunk.profile:
         return np.full((n, 3, 2), np.nan)
-    top = float(np.abs(model.reference).max())
-    peaks = (model.reference, model.unit, model.reference / top)
+    peaks = (model.reference, model.unit, model.u)
     limits = (model.tolerance, model.grid, model.linear)
     points: tuple = (chunk.intensity, chunk.mz)
     name = "grid_rows"
@@ -107,13 +117,10 @@ def grid_lines(chunk: SpectrumChunk, model: MassModel) -> np.ndarray:
     if is_numpy_array(chunk.intensity):
         found = np.empty((n, 3, 2))
         getattr(align_grid_numba, name)(*points, *peaks, *limits, found)
-    else:
-        xp, device = array_namespace(chunk.intensity), device_of(chunk.intensity)
-        moved = [xp.asarray(part, device=device) for part in (*points, *peaks)]
-        found = to_numpy(getattr(align_grid_xp, name)(*moved, *limits))
-    # From a shift at 0 and one more at the highest peak to a + b·u.
-    at_0, more = found[..., 0], found[..., 1] / top
-    return np.stack([at_0 + more * model.centre, more * model.half], axis=-1)
+        return found
+    xp, device = array_namespace(chunk.intensity), device_of(chunk.intensity)
+    moved = [xp.asarray(part, device=device) for part in (*points, *peaks)]
+    return to_numpy(getattr(align_grid_xp, name)(*moved, *limits))
 
 
 def match_all(chunk: SpectrumChunk, model: MassModel) -> Matches:

@@ -20,6 +20,7 @@ __all__ = [
     "RunFit",
     "heldout_errors",
     "learn_run",
+    "reference_errors",
     "weighted_median",
 ]
 
@@ -68,6 +69,9 @@ class MassModel:
     grid : float or None
         Width of the Gaussians of a search over a grid, in ppm or points; `None` fits
         the errors of matches.
+    fwhm : ndarray of float64, shape (k,)
+        Width of the reference peaks at half maximum, in m/z, by which the places of
+        matches are refined; 0 where it is not known, and empty where they are not.
     knots : ndarray of float64, shape (q + 2,)
         Where the line may bend: in u, from -1 to 1 with these ends. A line is then a, b
         and its distances from a + b·u at the q inner knots.
@@ -92,6 +96,7 @@ class MassModel:
     linear: bool
     ppm: bool
     grid: float | None = None
+    fwhm: np.ndarray = field(default_factory=lambda: np.empty(0))
     knots: np.ndarray = field(default_factory=STRAIGHT.copy)
     runs: tuple[str, ...] = ()
     prior: np.ndarray = field(default_factory=lambda: np.zeros((1, 2)))
@@ -150,6 +155,7 @@ class MassModel:
             centre=self.centre,
             half=self.half,
             grid=self.grid,
+            fwhm=self.fwhm,
             knots=self.knots,
         )
 
@@ -267,6 +273,7 @@ class RunFit:
     before: float
     after: float
     n_good: int
+    n_matched: int
 
     @property
     def gain(self) -> float:
@@ -309,6 +316,7 @@ def learn_run(model: MassModel, found: Matches) -> RunFit:
         float(weighted_median(np.abs(before).ravel(), weights.ravel())),
         float(weighted_median(np.abs(after).ravel(), weights.ravel())),
         int(good.sum()),
+        int(np.sum(np.count_nonzero(heights > 0, axis=1) >= model.min_matches)),
     )
 
 
@@ -347,6 +355,19 @@ def heldout_errors(
             found.heights[:, other] > 0, before[:, other] - predicted, 0.0
         )
     return before, after
+
+
+def reference_errors(model: MassModel, found: Matches) -> np.ndarray:
+    """Return the error (k,) of each reference peak that pixels have in common.
+
+    It is what the lines of pixels leave, and one line for all: the median over pixels
+    that differ has the noise of the one in the middle.
+    """
+    weights, part = relative_weights(found.heights), PARTS[0]
+    rest, weight = _rest(model, found.errors, weights, part)
+    median, _ = common_errors(found.errors, weights)
+    line = model.design(model.u) @ _straight_line(model, found.errors, weights, part)
+    return np.where(weight > 0, line + rest, median)
 
 
 def relative_weights(heights: np.ndarray) -> np.ndarray:
@@ -388,9 +409,46 @@ def _median_line(lines: np.ndarray) -> np.ndarray:
 def _common_line(
     model: MassModel, errors: np.ndarray, weights: np.ndarray, part: slice
 ) -> np.ndarray:
-    """Return the line through the median errors; no error where it is not good."""
+    """Return the line through the median errors; no error where it is not good.
+
+    Its bends are those of what straight lines of single pixels leave: the medians of
+    lines that differ are no line.
+    """
+    theta = _straight_line(model, errors, weights, part)
+    if theta.size > 2:
+        none = np.zeros(theta.size)
+        median, weight = _rest(model, errors, weights, part)
+        bent, _, _ = model.fit_pixels(
+            median[None], weight[None], none, model.flat, part
+        )
+        theta = theta + bent[0]
+    return theta
+
+
+def _straight_line(
+    model: MassModel, errors: np.ndarray, weights: np.ndarray, part: slice
+) -> np.ndarray:
+    """Return the line through the median errors, without bends."""
     median, weight = common_errors(errors, weights)
-    theta, _, _ = model.fit_pixels(
-        median[None], weight[None], np.zeros(model.knots.size), model.flat, part
-    )
+    none, straight = _straight(model)
+    theta, _, _ = model.fit_pixels(median[None], weight[None], none, straight, part)
     return theta[0]
+
+
+def _rest(
+    model: MassModel, errors: np.ndarray, weights: np.ndarray, part: slice
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return median and weight of the errors that straight lines of pixels leave.
+
+    Pixels without a good line do not count.
+    """
+    lines, good, _ = model.fit_pixels(errors, weights, *_straight(model), part)
+    rest = errors - lines @ model.design(model.u).T
+    return common_errors(rest, weights * good[:, None])
+
+
+def _straight(model: MassModel) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and inverse variances of lines that may not bend."""
+    precision = model.flat
+    precision[2:] = FIXED
+    return np.zeros(precision.size), precision

@@ -9,6 +9,7 @@ from scipy.signal import find_peaks
 
 from imsminer._array import array_namespace, to_numpy
 from imsminer.core.axis import MassAxis
+from imsminer.core.chunk import SpectrumChunk, rows_as_chunk
 from imsminer.core.engine import axis_statistics
 from imsminer.core.spectra import Spectra
 from imsminer.spectra._kernels.align_numba import match_rows
@@ -16,6 +17,7 @@ from imsminer.spectra._kernels.align_numba import match_rows
 __all__ = [
     "array_references",
     "given_references",
+    "mean_spectrum",
     "reference_peaks",
     "spectra_references",
 ]
@@ -29,14 +31,22 @@ MIN_SNR = 5.0
 RIVAL = 0.3
 
 
-def spectra_references(X: Spectra, ppm: float, n_jobs: int | None) -> np.ndarray:
-    """Return reference peaks of the mean of some Spectra: one pass."""
+def spectra_references(
+    X: Spectra, ppm: float, n_jobs: int | None
+) -> tuple[np.ndarray, SpectrumChunk]:
+    """Return reference peaks of the mean of some Spectra, and that mean: one pass."""
+    chunk = mean_spectrum(X, n_jobs)
+    mz, mean = chunk.mz, chunk.intensity[0]
+    found = reference_peaks(mz, mean, 1e-6 * ppm * mz)
+    return found[found > 0], chunk
+
+
+def mean_spectrum(X: Spectra, n_jobs: int | None) -> SpectrumChunk:
+    """Return the mean of some Spectra as a chunk of one: one pass."""
     axis = None if X.mz is not None else MassAxis.estimate(X)
     # With the maxima, so that picking finds the pass in the cache where nothing moves.
     statistics = axis_statistics(X, axis, n_jobs=n_jobs)
-    mz, mean = statistics.mz, statistics.mean
-    found = reference_peaks(mz, mean, 1e-6 * ppm * mz)
-    return found[found > 0]
+    return rows_as_chunk(statistics.mean[None]).replace(mz=statistics.mz)
 
 
 def array_references(X: Any, points: float) -> np.ndarray:

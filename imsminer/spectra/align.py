@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numbers
 import warnings
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,7 +19,7 @@ from imsminer._array import (
     is_numpy_array,
 )
 from imsminer._sklearn_compat import Interval, StrOptions
-from imsminer.core.chunk import rows_as_chunk
+from imsminer.core.chunk import SpectrumChunk, rows_as_chunk
 from imsminer.core.estimator import SpectraTransformer
 from imsminer.core.spectra import Spectra
 from imsminer.spectra._align_learning import (
@@ -32,6 +33,7 @@ from imsminer.spectra._align_learning import (
     run_table,
     sample_pixels,
 )
+from imsminer.spectra._align_widths import mean_widths, row_widths, sample_of
 from imsminer.spectra._aligning import AlignSpectra, require_unit, runs_of
 from imsminer.spectra._frames import (
     SameColumns,
@@ -42,30 +44,36 @@ from imsminer.spectra._frames import (
 )
 from imsminer.spectra._massmodel import (
     MassModel,
-    common_errors,
-    relative_weights,
+    reference_errors,
 )
+from imsminer.spectra._polarity import warn_of_mixed_polarity
 from imsminer.spectra._reference import (
     array_references,
     given_references,
+    mean_spectrum,
     spectra_references,
 )
 
 __all__ = ["MassAligner"]
+
+#: exp(-(x / width)²) is as wide as a peak where the width is this part of its FWHM.
+SHAPE = 0.6
 
 
 class MassAligner(SameColumns, SpectraTransformer):
     """Correct the mass error of each spectrum against common reference peaks.
 
     Each spectrum's highest maximum within `tolerance` of each reference peak is its
-    match. A line, ppm error = a + b · u with u from -1 to 1 over the range of the
+    match, of a profile where its correlation with a Gaussian of the width of the peaks
+    is largest. A line, ppm error = a + b · u with u from -1 to 1 over the range of the
     reference peaks, is fitted to the errors by Tukey's biweight. It is drawn towards
     the line of the run, the more so the less the pixels of the run truly differ, and
     taken out of the spectrum: ragged spectra get new m/z and keep their intensities;
     on a shared axis they are resampled, each with its sum of intensities kept.
 
-    `fit` makes two passes (one when `reference` is given), and of more than 8,192
-    pixels a third one over that many; `transform` makes none (the step is queued).
+    `fit` makes two passes (one when `reference` is given, and one over 64 spectra,
+    whose mean tells the width of peaks), and of more than 8,192 pixels a third one over
+    that many; `transform` makes none (the step is queued).
 
     Parameters
     ----------
@@ -82,12 +90,15 @@ class MassAligner(SameColumns, SpectraTransformer):
         knots, which have as many reference peaks (12 or more) between them.
     method : {"landmarks", "grid"}, default="landmarks"
         ``"grid"`` searches the shift and the stretch with which Gaussians at the
-        reference peaks correlate best with the spectrum, on a grid of 20 × 20 that is
-        refined five times, as msalign does. Nothing is drawn towards the run; reference
-        peaks of the mean spectrum stay where they are. It is there for comparisons:
-        landmarks are quicker and no less accurate.
+        reference peaks correlate best with the spectrum, on a grid of 20 × 20 (more
+        where Gaussians are narrow) that is refined, as msalign does. Lines stay within
+        `tolerance` at both ends of the range. Nothing is drawn towards the run, and
+        reference peaks of the mean spectrum stay where they are. It is there for
+        comparisons: landmarks are quicker and no less accurate.
     width : float, default=None
-        Of these Gaussians exp(−(x / width)²), in ppm; half of `tolerance` when `None`.
+        Of these Gaussians exp(−(x / width)²), in ppm; 0.6 of the median width of the
+        reference peaks at half maximum when `None`, or half of `tolerance` where they
+        have none.
     min_matches : int, default=10
         Matches that a pixel needs for a line of its own. With a slope, some have to lie
         in the lowest and some in the highest third of the range.
@@ -122,6 +133,7 @@ class MassAligner(SameColumns, SpectraTransformer):
     -----
     UserWarning
         When fewer than `min_matches` reference peaks are found: nothing is changed.
+        When reference peaks are looked for in the mean of spectra of both polarities.
         When no pixel of a run has enough matches, or held-out errors of a run would get
         larger: that run is left alone. A run that needs no alignment is left alone
         without a warning.
@@ -230,11 +242,13 @@ class MassAligner(SameColumns, SpectraTransformer):
         self.__dict__.pop("_like", None)
         if isinstance(X, Spectra):
             values = self._check_spectra(X, reset=True)
-            reference = self._references(X)
+            if self.reference is None:
+                warn_of_mixed_polarity(self, X)
+            reference, mean = self._references(X)
         else:
             values = check_values(self, X, reset=True)
             self._like = empty_like(values)
-            reference = self._column_references(values)
+            reference, mean = self._column_references(values), None
         run_of_row, ppm = runs_of(values), isinstance(values, Spectra)
         if reference.size < self.min_matches:
             self._warn_few(reference.size)
@@ -244,9 +258,6 @@ class MassAligner(SameColumns, SpectraTransformer):
             self.runs_ = run_table(dict.fromkeys(run_of_row), ppm)
             return self
         tolerance = float(self.tolerance)
-        grid = None
-        if self.method == "grid":
-            grid = float(0.5 * tolerance if self.width is None else self.width)
         model = MassModel.around(
             reference,
             ppm=ppm,
@@ -255,15 +266,24 @@ class MassAligner(SameColumns, SpectraTransformer):
             min_matches=int(self.min_matches),
             linear=self.model != "shift",
             bent=self.model == "piecewise",
-            grid=grid,
         )
+        if not ppm:
+            fwhm = row_widths(values, model, self.n_jobs)
+        elif mean is not None:
+            fwhm = mean_widths(mean, model)
+        else:
+            fwhm = np.zeros(reference.size)
+        if self.method == "landmarks":
+            model = replace(model, fwhm=fwhm)
+        else:
+            model = replace(model, grid=self._grid_width(model, fwhm))
         sample, run_of_match = sample_pixels(values, run_of_row), run_of_row
         sampled = values
         if sample is not None:
             sampled, run_of_match = values[sample], run_of_row[sample]
         found = match_values(sampled, model, self.n_jobs)
-        if self.reference is None and grid is None:
-            bias, _ = common_errors(found.errors, relative_weights(found.heights))
+        if self.reference is None and model.grid is None:
+            bias = reference_errors(model, found)
             found = found._replace(errors=found.errors - bias)
             model = model.moved(bias)
         fits, pooled = learn(model, found, run_of_match)
@@ -345,7 +365,8 @@ class MassAligner(SameColumns, SpectraTransformer):
 
     # Learning ------------------------------------------------------------------------
 
-    def _references(self, X: Spectra) -> np.ndarray:
+    def _references(self, X: Spectra) -> tuple[np.ndarray, SpectrumChunk | None]:
+        """Return the reference peaks, and a mean profile that shows their widths."""
         if self.reference is None:
             return spectra_references(X, float(self.tolerance), self.n_jobs)
         low, high = X.source.mz_range()
@@ -355,13 +376,24 @@ class MassAligner(SameColumns, SpectraTransformer):
                 f"MassAligner: reference m/z must be positive; got {reference[0]}."
             )
             raise ValueError(message)
-        return reference[(reference >= low) & (reference <= high)]
+        reference = reference[(reference >= low) & (reference <= high)]
+        # Centroids have no width.
+        if not X.run_profile.any():
+            return reference, None
+        return reference, mean_spectrum(sample_of(X), self.n_jobs)
 
     def _column_references(self, values: Any) -> np.ndarray:
         if self.reference is None:
             return array_references(values, float(self.tolerance))
         reference = given_references(self.reference, self._of_other)
         return reference[(reference >= 0) & (reference <= values.shape[1] - 1)]
+
+    def _grid_width(self, model: MassModel, fwhm: np.ndarray) -> float:
+        """Return the width of the Gaussians of a search, in ppm or points."""
+        if self.width is not None:
+            return float(self.width)
+        width = SHAPE * float(np.median(fwhm * model.unit))
+        return width if width > 0 else 0.5 * float(self.tolerance)
 
     def _of_other(self, run: Spectra) -> np.ndarray:
         """Return the reference peaks that another run would be aligned to."""

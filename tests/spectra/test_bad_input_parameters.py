@@ -191,9 +191,12 @@ def test_a_search_that_matches_nothing_is_the_identity(form):
     spectra = spectra_of(good(), form)
     step = MassAligner(
         reference=LANDMARKS + 0.2, tolerance=1.0, min_matches=5, method="grid"
-    ).fit(spectra)
-    assert step.transform(spectra) is spectra
+    )
+    said = r"no pixel has min_matches=5 matches within tolerance=1 .* Raise the tol"
+    step, result = run(step, spectra, said)
+    assert result is spectra
     assert not step.runs_["aligned"].any()
+    assert not step.report_["accepted"].any()
     assert (step.report_["shift_ppm"] == 0).all()
 
 

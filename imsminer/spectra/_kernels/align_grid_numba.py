@@ -11,10 +11,12 @@ __all__ = ["grid_points", "grid_rows"]
 
 #: Lines on each side of the grid, how often it is refined, and by what factor.
 N_STEPS, N_ZOOMS, ZOOM = 20, 5, 0.25
+#: The first grid has more lines where it would have steps of more widths than this.
+MAX_STEP = 0.6
 #: Gaussians end at this many widths; tables have this many steps per width.
 RATIO, PER_WIDTH = 2.5, 10
-#: Refined grids reach this many limits: 2, and what zooming in at an end adds.
-REACH = 2.7
+#: Lines end at the limit; for rounding, tables reach a little farther.
+REACH = 1.001
 
 
 @nb.njit(nogil=True, cache=True)
@@ -56,14 +58,16 @@ def _search(table, place, limit, width, linear):
     shift, stretch = 0.0, 0.0
     span_a, span_b = 2 * limit, 2 * limit if linear else 0.0
     low_a, low_b = -limit, -limit if linear else 0.0
-    n_b = N_STEPS if linear else 1
+    n = max(N_STEPS, int(np.ceil(span_a / (MAX_STEP * width))) + 1)
     best = 0.0
     for _ in range(N_ZOOMS):
         best = -1.0
-        for ib in range(n_b):
-            b = low_b + span_b * ib / (N_STEPS - 1)
-            for ia in range(N_STEPS):
-                a = low_a + span_a * ia / (N_STEPS - 1)
+        for ib in range(n if linear else 1):
+            b = low_b + span_b * ib / (n - 1)
+            for ia in range(n):
+                a = low_a + span_a * ia / (n - 1)
+                if abs(a) + abs(b) > limit:
+                    continue
                 total = 0.0
                 for k in range(place.size):
                     x = (a + b * place[k]) / step + middle
@@ -81,6 +85,7 @@ def _search(table, place, limit, width, linear):
                     best, shift, stretch = total, a, b
         span_a, span_b = span_a * ZOOM, span_b * ZOOM
         low_a, low_b = shift - 0.5 * span_a, stretch - 0.5 * span_b
+        n = N_STEPS
     return shift, stretch, best > 0
 
 
@@ -102,8 +107,8 @@ def _align(mz, y, reference, unit, place, limit, width, linear, table, out):
 def grid_rows(X, mz, reference, unit, place, limit, width, linear, out):
     """Find the line a + b·place that moves Gaussians onto the peaks of each row.
 
-    `place` (k,) is a reference peak's m/z over the highest one, and a and b lie within
-    ± `limit`, as in msalign. `out` (n, 3, 2) gets a and b by all reference peaks, by
+    `place` (k,) of a reference peak lies from -1 to 1, and there the lines stay within
+    ± `limit`. `out` (n, 3, 2) gets a and b by all reference peaks, by
     the even and by the odd ones; NaN where there is nothing. Distances are m/z times
     `unit`.
     """

@@ -12,9 +12,8 @@ from imsminer._array import array_namespace, device_of
 __all__ = ["grid_points", "grid_rows"]
 
 N_STEPS, N_ZOOMS, ZOOM = 20, 5, 0.25
-RATIO, PER_WIDTH = 2.5, 10
-#: Refined grids reach this many limits: 2, and what zooming in at an end adds.
-REACH = 2.7
+MAX_STEP = 0.6
+RATIO, PER_WIDTH, REACH = 2.5, 10, 1.001
 
 
 def grid_rows(
@@ -72,11 +71,12 @@ def _search(
     n, nodes = tables[0].shape
     step = width / PER_WIDTH
     device = device_of(place)
-    grid = xp.arange(N_STEPS, dtype=xp.float64, device=device) / (N_STEPS - 1)
     shift = xp.zeros((n, 1), dtype=xp.float64, device=device)
     stretch, best = xp.zeros_like(shift), xp.zeros_like(shift)
     span_a, span_b = 2 * limit, 2 * limit if linear else 0.0
+    steps = max(N_STEPS, math.ceil(span_a / (MAX_STEP * width)) + 1)
     for _ in range(N_ZOOMS):
+        grid = xp.arange(steps, dtype=xp.float64, device=device) / (steps - 1)
         a = shift - 0.5 * span_a + span_a * grid[None, :]
         if linear:
             b = stretch - 0.5 * span_b + span_b * grid[None, :]
@@ -95,10 +95,12 @@ def _search(
             c1, c2 = y2 - y0, 2 * y0 - 5 * y1 + 4 * y2 - y3
             c3 = 3 * (y1 - y2) + y3 - y0
             total = total + y1 + 0.5 * t * (c1 + t * (c2 + t * c3))
+        allowed = xp.abs(a) + xp.abs(b) <= limit
+        total = xp.where(allowed, total, xp.full_like(total, -1.0))
         top = xp.argmax(total, axis=1, keepdims=True)
         shift, stretch, best = (
             xp.take_along_axis(values, top, axis=1) for values in (a, b, total)
         )
-        span_a, span_b = span_a * ZOOM, span_b * ZOOM
+        span_a, span_b, steps = span_a * ZOOM, span_b * ZOOM, N_STEPS
     result = xp.concat([shift, stretch], axis=1)
     return xp.where(best > 0, result, xp.full_like(result, xp.nan))

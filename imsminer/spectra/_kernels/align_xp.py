@@ -21,6 +21,7 @@ __all__ = [
 TUKEY = 4.685
 N_ITERATIONS = 10
 MIN_POINTS = 4
+LEAST_VARIANCE = 0.1
 
 
 def match_rows(
@@ -148,6 +149,8 @@ def fit_bent_rows(
     high = xp.sum(xp.where(column == rank, ranked, zeros), axis=1, keepdims=True)
     w = 2 * heights / xp.where(found, heights + high, ones)
     w = xp.where(found, xp.minimum(w, ones), zeros)
+    precise = heights / xp.where(found, high + LEAST_VARIANCE * heights, ones)
+    precise = xp.where(found, precise, zeros)
     p = design.shape[1]
     basis = [design[:, i] for i in range(p)]
     start = _weighted_median(e - prior @ design.T, w)
@@ -159,7 +162,7 @@ def fit_bent_rows(
         scale = xp.maximum(spread, xp.zeros_like(spread) + floor)
         r = residual / (TUKEY * scale)
         tukey = xp.where(xp.abs(r) < 1, (1 - r * r) ** 2, zeros)
-        v = w * tukey / scale**2
+        v = precise * tukey / scale**2
         vector = [
             xp.sum(v * f * e, axis=1) + precision[:, i] * prior[:, i]
             for i, f in enumerate(basis)
