@@ -25,6 +25,8 @@ __all__ = ["TSNEEmbedder"]
 
 #: From how many pixels on the FFT is quicker than a Barnes-Hut tree.
 FFT_FROM = 10_000
+#: Pixels whose neighbours scikit-learn looks for at once.
+CHUNK = 256
 #: Spread of the first axis at the start, and of the jitter that parts equal pixels.
 START, JITTER = 1e-4, 1e-6
 
@@ -190,8 +192,10 @@ class TSNEEmbedder(TransformerMixin, BaseEstimator):
         embed = _opentsne if self.engine_ == "opentsne" else _barnes_hut
         random_state = check_random_state(self.random_state)
         n_threads = effective_n_jobs(self.n_jobs)
-        with threadpool_limits(limits=n_threads):
+        # Threads change how BLAS rounds, and t-SNE makes much of it.
+        with threadpool_limits(limits=1):
             scores = _scores(to_numpy(X), self.n_pca, random_state)
+        with threadpool_limits(limits=n_threads):
             start = _start(scores, self.n_components, random_state)
             embedding, self.kl_divergence_ = embed(
                 scores, start, self.perplexity, self.max_iter, n_threads, random_state
@@ -257,7 +261,8 @@ def _scores(
         # Pixels that are all equal have no components, and PCA warns.
         return np.zeros((len(X), n))
     pca = PCA(n, random_state=random_state)
-    scores = pca.fit_transform(X.astype(np.float64, copy=False))
+    # BLAS rounds otherwise when columns lie together, as in a DataFrame.
+    scores = pca.fit_transform(np.ascontiguousarray(X, dtype=np.float64))
     return scores / scores[:, 0].std()
 
 
@@ -283,7 +288,11 @@ def _opentsne(
     package = import_optional("openTSNE", purpose="TSNEEmbedder", extra="embedding")
     n = min(len(scores) - 1, max(1, int(3 * perplexity)))
     found = NearestNeighbors(n_neighbors=n, algorithm="brute").fit(scores)
-    distances, neighbors = found.kneighbors()
+    # With more, scikit-learn would share out the neighbours instead of the pixels, and
+    # which of several equal ones it takes would depend on the threads.
+    few = max(1, min(n_threads, len(scores) // (4 * CHUNK)))
+    with threadpool_limits(limits=few):
+        distances, neighbors = found.kneighbors()
     affinities = package.affinity.PerplexityBasedNN(
         perplexity=perplexity,
         knn_index=package.nearest_neighbors.PrecomputedNeighbors(neighbors, distances),

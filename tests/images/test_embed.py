@@ -156,7 +156,7 @@ def test_a_dataframe_is_answered_with_its_index(engine, blobs):
     answer = embedder.fit_transform(table)
     pd.testing.assert_index_equal(answer.index, index)
     assert list(answer.columns) == ["tsne0", "tsne1"]
-    np.testing.assert_array_equal(answer, embedder.fit_transform(X))
+    np.testing.assert_allclose(answer, embedder.fit_transform(X), rtol=1e-3, atol=1e-3)
     pipe = make_pipeline(StandardScaler(), embedder).set_output(transform="pandas")
     assert pipe.fit_transform(table).index.equals(index)
 
@@ -187,9 +187,12 @@ def test_random_state(engine, blobs):
 @pytest.mark.parametrize("fft_from", [0, 10_000], ids=["fft", "tree"])
 def test_n_jobs_does_not_change_the_embedding(blobs, fft_from, monkeypatch):
     monkeypatch.setattr(embed, "FFT_FROM", fft_from)
+    X = blobs[0].copy()
+    # More equal pixels than neighbours: which are taken must not depend on threads.
+    X[:60] = 0
     keywords = {"perplexity": 15, "max_iter": 250, "random_state": 0}
-    one = TSNEEmbedder(n_jobs=1, **keywords).fit(blobs[0]).embedding_
-    two = TSNEEmbedder(n_jobs=2, **keywords).fit(blobs[0]).embedding_
+    one = TSNEEmbedder(n_jobs=1, **keywords).fit(X).embedding_
+    two = TSNEEmbedder(n_jobs=2, **keywords).fit(X).embedding_
     np.testing.assert_array_equal(one, two)
 
 
