@@ -18,6 +18,8 @@ from imsminer.exceptions import ImzMLWarning  # noqa: E402
 # The packaged example has no pixel size, which reading it says each time.
 warnings.filterwarnings("ignore", category=ImzMLWarning)
 os.environ.setdefault("OMP_NUM_THREADS", "2")
+# Real data, where they are beside the source tree; pages do without.
+os.environ.setdefault("IMSMINER_DATA", str(HERE.parents[1] / "shared" / "data"))
 
 project = "imsminer"
 author = "The imsminer developers"
