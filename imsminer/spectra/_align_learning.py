@@ -16,12 +16,10 @@ from imsminer.spectra._massmodel import (
     MIN_GAIN,
     MassModel,
     Matches,
-    RunFit,
-    heldout_errors,
-    learn_run,
     relative_weights,
     weighted_median,
 )
+from imsminer.spectra._runfit import RunFit, heldout_errors, learn_run
 
 __all__ = [
     "describe_matches",

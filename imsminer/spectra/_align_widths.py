@@ -12,8 +12,9 @@ from imsminer.spectra._aligning import match
 from imsminer.spectra._frames import map_chunks
 from imsminer.spectra._kernels import align_refine_numba
 from imsminer.spectra._massmodel import MassModel
+from imsminer.spectra._reference import mean_spectrum
 
-__all__ = ["mean_widths", "row_widths", "sample_of"]
+__all__ = ["mean_widths", "row_widths", "sampled_mean"]
 
 #: Spectra whose mean tells widths where no mean of all is made.
 N_SPECTRA = 64
@@ -23,8 +24,10 @@ PART = 0.2
 MIN_WIDTHS, MAX_RATIO = 6, 4.0
 
 
-def mean_widths(chunk: SpectrumChunk, model: MassModel) -> np.ndarray:
-    """Return the width (k,) of reference peaks in a mean spectrum, in m/z."""
+def mean_widths(chunk: SpectrumChunk | None, model: MassModel) -> np.ndarray:
+    """Return the width (k,) of reference peaks in a mean spectrum, in m/z; or 0."""
+    if chunk is None:
+        return np.zeros(model.reference.size)
     return _typical(WidthChunk(model)(chunk), model)
 
 
@@ -33,15 +36,32 @@ def row_widths(X: Any, model: MassModel, n_jobs: int | None) -> np.ndarray:
     return _typical(map_chunks(WidthChunk(model), X, n_jobs), model)
 
 
-def sample_of(X: Spectra) -> Spectra:
-    """Return up to 64 of the spectra, evenly spread over them as in their source.
+def sampled_mean(X: Spectra, n_jobs: int | None) -> SpectrumChunk | None:
+    """Return the mean of up to 64 of the spectra; `None` where no profile has a point.
 
-    The order of a selection does not matter then.
+    They are evenly spread over the spectra as they stand in the source, so that the
+    order of a selection does not matter. Values that are not finite count as 0: they
+    are for steps to report that use them.
     """
-    if X.rows.size <= N_SPECTRA:
-        return X
-    order = np.argsort(X.rows, kind="stable")
-    return X[order[np.linspace(0, order.size - 1, N_SPECTRA).astype(np.int64)]]
+    if not X.run_profile.any():
+        return None
+    if X.rows.size > N_SPECTRA:
+        order = np.argsort(X.rows, kind="stable")
+        X = X[order[np.linspace(0, order.size - 1, N_SPECTRA).astype(np.int64)]]
+    rows, places = [], []
+    for chunk in X.iter_chunks():
+        values = np.nan_to_num(to_numpy(chunk.intensity), posinf=0.0, neginf=0.0)
+        bounds = None if chunk.indptr is None else to_numpy(chunk.indptr)[1:-1]
+        rows += list(values if bounds is None else np.split(values, bounds))
+        if bounds is not None:
+            places += np.split(to_numpy(chunk.mz), bounds)
+    if X.mz is not None:
+        return mean_spectrum(Spectra.from_arrays(np.stack(rows), X.mz), n_jobs)
+    indptr = np.concatenate([[0], np.cumsum([row.size for row in rows])])
+    if indptr[-1] == 0:
+        return None
+    points = (np.concatenate(rows), np.concatenate(places))
+    return mean_spectrum(Spectra.from_arrays(*points, indptr=indptr), n_jobs)
 
 
 @dataclass(frozen=True)

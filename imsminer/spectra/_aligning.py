@@ -78,7 +78,7 @@ def match(chunk: SpectrumChunk, model: MassModel) -> tuple[np.ndarray, np.ndarra
         # Centroids on a common list of m/z: nothing is left to align.
         return np.full(shape, np.nan), np.zeros(shape)
     # The place of a centroid is its own.
-    refined = chunk.profile and bool(model.fwhm.any())
+    refined = chunk.profile and model.fwhm is not None and model.fwhm.any()
     points: tuple = (chunk.intensity, chunk.mz)
     name = "match_rows"
     if chunk.indptr is not None:

@@ -9,7 +9,8 @@ import pandas as pd
 
 from imsminer.spectra._aligning import MatchChunk, each_pixel, runs_of
 from imsminer.spectra._calibrating import CalibrateSpectra
-from imsminer.spectra._massmodel import FLAT, Matches, learn_run
+from imsminer.spectra._massmodel import FLAT, Matches
+from imsminer.spectra._runfit import learn_run
 
 __all__ = ["learn_pixels", "pixel_table"]
 

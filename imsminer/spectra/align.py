@@ -33,7 +33,7 @@ from imsminer.spectra._align_learning import (
     run_table,
     sample_pixels,
 )
-from imsminer.spectra._align_widths import mean_widths, row_widths, sample_of
+from imsminer.spectra._align_widths import mean_widths, row_widths, sampled_mean
 from imsminer.spectra._aligning import AlignSpectra, require_unit, runs_of
 from imsminer.spectra._frames import (
     SameColumns,
@@ -42,17 +42,14 @@ from imsminer.spectra._frames import (
     frame_like,
     map_values,
 )
-from imsminer.spectra._massmodel import (
-    MassModel,
-    reference_errors,
-)
+from imsminer.spectra._massmodel import MassModel
 from imsminer.spectra._polarity import warn_of_mixed_polarity
 from imsminer.spectra._reference import (
     array_references,
     given_references,
-    mean_spectrum,
     spectra_references,
 )
+from imsminer.spectra._runfit import reference_errors
 
 __all__ = ["MassAligner"]
 
@@ -269,10 +266,9 @@ class MassAligner(SameColumns, SpectraTransformer):
         )
         if not ppm:
             fwhm = row_widths(values, model, self.n_jobs)
-        elif mean is not None:
-            fwhm = mean_widths(mean, model)
         else:
-            fwhm = np.zeros(reference.size)
+            mean = sampled_mean(values, self.n_jobs) if mean is None else mean
+            fwhm = mean_widths(mean, model)
         if self.method == "landmarks":
             model = replace(model, fwhm=fwhm)
         else:
@@ -366,7 +362,7 @@ class MassAligner(SameColumns, SpectraTransformer):
     # Learning ------------------------------------------------------------------------
 
     def _references(self, X: Spectra) -> tuple[np.ndarray, SpectrumChunk | None]:
-        """Return the reference peaks, and a mean profile that shows their widths."""
+        """Return the reference peaks, and the mean spectrum where it was made."""
         if self.reference is None:
             return spectra_references(X, float(self.tolerance), self.n_jobs)
         low, high = X.source.mz_range()
@@ -377,10 +373,7 @@ class MassAligner(SameColumns, SpectraTransformer):
             )
             raise ValueError(message)
         reference = reference[(reference >= low) & (reference <= high)]
-        # Centroids have no width.
-        if not X.run_profile.any():
-            return reference, None
-        return reference, mean_spectrum(sample_of(X), self.n_jobs)
+        return reference, None
 
     def _column_references(self, values: Any) -> np.ndarray:
         if self.reference is None:

@@ -339,10 +339,11 @@ def study(form, **second):
 @every
 def test_mixed_polarity(name, form):
     whole, parts = study(form, polarity="negative")
-    if name in PICKERS:
+    if name in PICKERS or name == "align itself":
         message = (
-            r"PeakPicker: X holds 6 positive and 6 negative spectra.*"
-            r"X\[X.pixels\[\"run\"\].isin\(\['a'\]\)\]"
+            type(STEPS[name]).__name__
+            + r": X holds 6 positive and 6 negative spectra.*"
+            + r"X\[X.pixels\[\"run\"\].isin\(\['a'\]\)\]"
         )
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", NOTHING)
