@@ -113,9 +113,9 @@ def embedding(
     if size is None:
         size = float(np.clip(12_000 / max(len(points), 1), 1.0, 25.0))
     order = np.random.default_rng(0).permutation(len(points))
-    style = {"s": size, "linewidths": 0, "rasterized": True}
+    style: dict[str, Any] = {"s": size, "linewidths": 0, "rasterized": True}
     if color is None:
-        ax.scatter(*points[order].T, color=PLAIN, **style)
+        ax.scatter(points[order, 0], points[order, 1], color=PLAIN, **style)
     else:
         series = color if isinstance(color, pd.Series) else pd.Series(to_numpy(color))
         if len(series) != len(points):
@@ -230,7 +230,7 @@ def embedding_image(
     colors = np.concatenate([rgb, to_rgba_array(BACKGROUND)[:, :3]])
     for image in ax.get_images()[before:]:
         # Where there is no pixel the last colour, the background, is taken.
-        row = np.ma.filled(image.get_array().astype(np.float64), len(rgb))
+        row: Any = np.ma.filled(np.ma.asarray(image.get_array()), len(rgb))
         image.set_data(colors[np.nan_to_num(row, nan=len(rgb)).astype(np.int64)])
     add_scale_bar(ax, montage, width)
     if rois is not None:
@@ -302,7 +302,7 @@ def _draw_classes(
         return
     # The code of a missing value, -1, is the last of the colours.
     faces = to_rgba_array([color for _, color in entries])[codes[order]]
-    ax.scatter(*points[order].T, c=faces, **style)
+    ax.scatter(points[order, 0], points[order, 1], c=faces, **style)
     handles = [
         Line2D([], [], marker="o", markersize=6, color=color, linestyle="", label=name)
         for name, color in entries
@@ -339,7 +339,7 @@ def _draw_scale(
     if missing.any():
         order = order[np.argsort(~missing[order], kind="stable")]
     faces = mappable.to_rgba(np.ma.masked_invalid(numbers[order]))
-    ax.scatter(*points[order].T, c=faces, **style)
+    ax.scatter(points[order, 0], points[order, 1], c=faces, **style)
     add_color_bar(ax, mappable, INTENSITY if label is None else label, clipped=clipped)
 
 
@@ -353,7 +353,8 @@ def _draw_key(
     panel.set_axes_locator(partial(_beside, ax))
     order = np.random.default_rng(0).permutation(len(values))
     panel.scatter(
-        *values[order, :2].T,
+        values[order, 0],
+        values[order, 1],
         c=rgb[order],
         s=float(np.clip(3_000 / max(len(values), 1), 0.3, 12)),
         linewidths=0,
