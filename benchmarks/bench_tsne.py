@@ -4,6 +4,7 @@ Run ``python benchmarks/bench_tsne.py FEATURES.npz [PIXELS]``, where the file ho
 ``data``, ``indices``, ``indptr`` and ``shape`` of a sparse table of features, pixels by
 peaks; without one, features are simulated. Both rivals get one thread, the same table
 and their own defaults (750 and 1,000 iterations), and run once, in turn: minutes each.
+On a busy machine CPU time is the fairer measure, since rivals may get unequal shares.
 
 Printed are scikit-learn's time over ours, in CPU time and by the clock, also for equal
 numbers of iterations; and the quality of both: the exact Kullback-Leibler divergence
