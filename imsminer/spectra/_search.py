@@ -178,7 +178,9 @@ def _search_few(references: References, settings: SearchSettings) -> pd.DataFram
     at = peaks["bin"].to_numpy()
     squares = references.n_pixels * (references.spread**2 - level**2)[at]
     highest = references.maximum[at]
-    return peaks.assign(height=highest)[squares >= FEWEST * highest**2]
+    # Intensities that vary below 0 are no peak.
+    kept = (highest > 0) & (squares >= FEWEST * highest**2)
+    return peaks.assign(height=highest)[kept]
 
 
 def _search_matched(
