@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-from joblib import effective_n_jobs
+from joblib import cpu_count, effective_n_jobs
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
@@ -58,8 +58,8 @@ class TSNEEmbedder(TransformerMixin, BaseEstimator):
         where it is installed, else scikit-learn, with a warning.
     n_jobs : int, default=None
         Threads. `None` means 1, unless within ``joblib.parallel_config``; -1 all cores.
-        No library uses more, BLAS and OpenMP included. With openTSNE the embedding does
-        not depend on it.
+        No library uses more, BLAS and OpenMP included, and none more than there are
+        cores. With openTSNE the embedding does not depend on it.
     random_state : int, RandomState instance or None, default=None
         For the jitter at the start, that parts pixels with equal spectra. Pass an int
         for the same embedding at each fit.
@@ -191,7 +191,7 @@ class TSNEEmbedder(TransformerMixin, BaseEstimator):
         self.engine_ = self._choose_engine()
         embed = _opentsne if self.engine_ == "opentsne" else _barnes_hut
         random_state = check_random_state(self.random_state)
-        n_threads = effective_n_jobs(self.n_jobs)
+        n_threads = min(effective_n_jobs(self.n_jobs), cpu_count())
         # Threads change how BLAS rounds, and t-SNE makes much of it.
         with threadpool_limits(limits=1):
             scores = _scores(to_numpy(X), self.n_pca, random_state)
