@@ -41,6 +41,7 @@ _HOME = {
     "SpectrumChunk": "imsminer.core.chunk",
     "SpectrumSmoother": "imsminer.spectra.smooth",
     "TICNormalizer": "imsminer.spectra.normalize",
+    "TSNEEmbedder": "imsminer.images.embed",
     "TrimmedTICNormalizer": "imsminer.spectra.normalize_trimmed",
     "aggregate": "imsminer.statistics",
     "annotate": "imsminer.features.annotate",

@@ -14,6 +14,8 @@ _HOME = {
     "choice_of_k": "imsminer.plots.choice",
     "cluster_images": "imsminer.plots.clusters",
     "colocalization": "imsminer.plots.colocalizations",
+    "embedding": "imsminer.plots.embeddings",
+    "embedding_image": "imsminer.plots.embeddings",
     "heatmap": "imsminer.plots.heatmaps",
     "ion_embedding": "imsminer.plots.colocalizations",
     "ion_image": "imsminer.plots.images",

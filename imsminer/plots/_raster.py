@@ -176,7 +176,8 @@ def add_color_bar(
         return
     if isinstance(mappable.norm, FuncNorm):
         # Ticks even in brightness, not in value.
-        bar.set_ticks(mappable.norm.inverse(np.linspace(0, 1, 5)))
+        places = np.asarray(mappable.norm.inverse(np.linspace(0, 1, 5)))
+        bar.set_ticks(places.tolist())
         bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: compact_number(v)))
     bar.ax.yaxis.set_minor_formatter(NullFormatter())
     power = power_of_1000(max(abs(low), abs(high)))

@@ -57,16 +57,28 @@ def refine_rows(
     return xp.stack(result, axis=1)
 
 
-def refine_points(mz: Any, intensity: Any, indptr: Any, *arguments: Any) -> Any:
+def refine_points(
+    mz: Any,
+    intensity: Any,
+    indptr: Any,
+    reference: Any,
+    width: Any,
+    unit: Any,
+    fwhm: Any,
+    errors: Any,
+    heights: Any,
+) -> Any:
     """Do the same for spectra that lie one after the other."""
     xp = array_namespace(intensity)
-    *peaks, errors, heights = arguments
     bounds = itertools.pairwise(int(bound) for bound in indptr)
     parts = [
         refine_rows(
             intensity[a:b][None, :],
             mz[a:b],
-            *peaks,
+            reference,
+            width,
+            unit,
+            fwhm,
             errors[i : i + 1, :],
             heights[i : i + 1, :],
         )
