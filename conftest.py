@@ -1,4 +1,6 @@
-"""Examples that need a package which the tests do without are skipped, by name."""
+"""What all tests and examples share."""
+
+import sys
 
 import pytest
 
@@ -11,5 +13,14 @@ NEEDED = {
 
 @pytest.fixture(autouse=True)
 def _optional_packages(request):
+    """Skip examples that need a package which the tests do without, by name."""
     for package in NEEDED.get(request.node.name, ()):
         pytest.importorskip(package, reason=f"the example needs {package}")
+
+
+@pytest.fixture(autouse=True)
+def _figures_closed():
+    """Examples leave their figures to the reader; here the next would inherit them."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
