@@ -90,14 +90,14 @@ class InSituSegmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         The segment of each pixel of ``fit``, from 0.
     n_clusters_ : int
         Number of segments: `n_clusters`, or fewer for ``"shrunken_centroids"``.
-    cluster_centers_ : array of shape (n_clusters_, n_features)
-        Centres in the space of scaled features; (n_clusters_, 2 · n_features) for
+    cluster_centers_ : array of shape (n_segments, n_features)
+        Centres in the space of scaled features; (n_segments, 2 · n_features) for
         k-means and mixtures with `spatial_radius`, the neighbourhood's after the
         pixel's own.
-    statistic_ : float64 array of shape (n_clusters_, n_features)
+    statistic_ : float64 array of shape (n_segments, n_features)
         Only for ``"shrunken_centroids"``: the shrunken t of each centre; 0 where it is
         the mean of all pixels.
-    segment_profiles_ : array or DataFrame of shape (n_clusters_, n_features)
+    segment_profiles_ : array or DataFrame of shape (n_segments, n_features)
         Mean spectrum of each segment in the units of X; NaN for a segment without
         pixels. A DataFrame when X was one.
     scale_ : array of shape (n_features,)
@@ -328,7 +328,7 @@ class InSituSegmenter(ClusterMixin, TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        distances : array of shape (n_pixels, n_clusters_)
+        distances : array of shape (n_pixels, n_segments)
             In the space of scaled features: Euclidean for k-means, Mahalanobis for a
             mixture (:meth:`predict` weighs them by the sizes of the segments), and for
             shrunken centroids Euclidean in units of the standard deviation within
@@ -361,7 +361,7 @@ class InSituSegmenter(ClusterMixin, TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        distances : array of shape (n_pixels, n_clusters_)
+        distances : array of shape (n_pixels, n_segments)
         """
         self.fit(X, y, coordinates=coordinates, runs=runs)
         new = self._new(X, coordinates, runs, "fit_transform")
@@ -377,7 +377,7 @@ class InSituSegmenter(ClusterMixin, TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        names : ndarray of shape (n_clusters_,)
+        names : ndarray of shape (n_segments,)
             ``"segment0"``, ``"segment1"``, …
         """
         check_is_fitted(self)
