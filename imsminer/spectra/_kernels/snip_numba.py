@@ -104,13 +104,13 @@ def _subtract_single(y, v, base, out):
             result[i] = ZERO if nothing else rest
 
 
-def _compress(y):
-    """Return log(log(√(y + 1) + 1) + 1), with negative values clamped to 0."""
+def _compress(y, v=None):
+    """Set `v` to log(log(√(y + 1) + 1) + 1), with negative values clamped to 0."""
+    v = np.empty(y.shape, y.dtype) if v is None else v
     if y.dtype == np.float32:
-        v = np.empty(y.shape, y.dtype)
         _compress_single(np.ascontiguousarray(y).reshape(-1), v.reshape(-1))
         return v
-    v = np.maximum(y, y.dtype.type(0))
+    np.maximum(y, y.dtype.type(0), out=v)
     for step in (np.sqrt, np.log, np.log):
         v += v.dtype.type(1)
         step(v, out=v)
@@ -206,11 +206,16 @@ def snip_rows(X, reach, out, linear=False):
         return
     widest = int(reach.max())
     uniform = bool(np.all(reach == widest))
-    size = max(1, BLOCK // m)
+    size = min(max(1, BLOCK // m), max(n, 1))
+    # Kept from block to block: threads wait for each other where memory is given out.
+    levels, bases = np.empty((2, size, m), X.dtype)
     for start in range(0, n, size):
         y = X[start : start + size]
-        v = np.maximum(y, y.dtype.type(0)) if linear else _compress(y)
-        base = np.empty_like(v)
+        v, base = levels[: len(y)], bases[: len(y)]
+        if linear:
+            np.maximum(y, y.dtype.type(0), out=v)
+        else:
+            _compress(y, v)
         erode_rows(v, reach, widest, uniform, base)
         if linear:
             np.subtract(v, base, out=out[start : start + size])
