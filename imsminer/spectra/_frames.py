@@ -78,7 +78,8 @@ def map_chunks(
     """
     if not is_numpy_array(X):
         return function(rows_as_chunk(X))
-    parts = _run(lambda rows: function(rows_as_chunk(X[rows])), _blocks(X), n_jobs)
+    blocks = _blocks(X, n_jobs)
+    parts = _run(lambda rows: function(rows_as_chunk(X[rows])), blocks, n_jobs)
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
@@ -93,13 +94,19 @@ def map_values(
     def fill(rows: slice) -> None:
         out[rows] = function(X[rows])
 
-    _run(fill, _blocks(X), n_jobs)
+    _run(fill, _blocks(X, n_jobs), n_jobs)
     return out
 
 
-def _blocks(X: np.ndarray) -> list[slice]:
-    """Return at least one block of rows."""
+def _blocks(X: np.ndarray, n_jobs: int | None) -> list[slice]:
+    """Return at least one block of rows, two for each of several threads.
+
+    Threads wait for each other where memory is given out, so theirs are few.
+    """
     size = max(1, BLOCK_VALUES // max(1, X.shape[1]))
+    threads = effective_n_jobs(n_jobs)
+    if threads > 1:
+        size = max(size, -(-len(X) // (2 * threads)))
     return [slice(start, start + size) for start in range(0, max(len(X), 1), size)]
 
 
