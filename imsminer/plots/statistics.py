@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from imsminer.plots._brackets import Bracket, draw_brackets
+from imsminer.plots._panels import panel_axes
 from imsminer.plots._volcano import draw_volcano, label_volcano, set_limits
 from imsminer.plots.clusters import segment_colors
 
@@ -397,17 +398,4 @@ def _panels(ax: Any, n: int) -> np.ndarray:
             )
             raise ValueError(message)
         return given[:n]
-    columns = min(n, 3)
-    rows = math.ceil(n / columns)
-    _, grid = plt.subplots(
-        rows,
-        columns,
-        figsize=(4.3 * columns, 3.9 * rows),
-        squeeze=False,
-        sharex=True,
-        sharey=True,
-        layout="constrained",
-    )
-    for unused in grid.ravel()[n:]:
-        unused.remove()
-    return grid.ravel()[:n]
+    return np.array(panel_axes(n, size=(4.3, 3.9), shared=True), dtype=object)
