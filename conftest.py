@@ -1,8 +1,14 @@
 """What all tests and examples share."""
 
+import os
 import sys
+from pathlib import Path
 
 import pytest
+
+# Numba asks for this when it is imported. Where there is a GPU, kernels run on it.
+if not Path("/dev/nvidiactl").exists():
+    os.environ.setdefault("NUMBA_ENABLE_CUDASIM", "1")
 
 #: Packages that the examples of a page, or of a name, need besides imsminer's own.
 NEEDED = {

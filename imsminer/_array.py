@@ -1,10 +1,12 @@
 """The only module that knows array libraries other than NumPy.
 
 Arrays decide which code runs: plain arrays follow scikit-learn's
-``array_api_dispatch`` switch, NumPy arrays go to numba kernels, anything else to the
-array-API (``_xp``) kernels.
+``array_api_dispatch`` switch, NumPy arrays go to numba kernels, CuPy arrays to the
+``_cuda`` kernels where there are any, anything else to the array-API (``_xp``) kernels.
 """
 
+import importlib
+import sys
 from types import ModuleType
 from typing import Any
 
@@ -12,12 +14,16 @@ import array_api_compat
 import numpy as np
 from array_api_compat import array_namespace
 
+from imsminer._optional import import_optional
 from imsminer._sklearn_compat import get_namespace
 
 __all__ = [
     "array_namespace",
     "check_same_namespace",
+    "current_stream",
+    "device_kernels",
     "device_of",
+    "is_cupy_array",
     "is_numpy",
     "is_numpy_array",
     "namespace_name",
@@ -43,6 +49,43 @@ def is_numpy(xp: ModuleType) -> bool:
 def is_numpy_array(array: Any) -> bool:
     """Whether `array` is a NumPy array, for which there are numba kernels."""
     return isinstance(array, np.ndarray)
+
+
+def is_cupy_array(array: Any) -> bool:
+    """Whether `array` is a CuPy array; CuPy is not imported to find out."""
+    return array_api_compat.is_cupy_array(array)
+
+
+def device_kernels(array: Any, xp_kernels: ModuleType) -> ModuleType:
+    """Return the kernels for an array that is not NumPy's.
+
+    Parameters
+    ----------
+    array : array
+        What the kernels will work on.
+    xp_kernels : module
+        The ``_xp`` kernels, which take every array. CuPy arrays go to the module of the
+        same name that ends in ``_cuda``: it has the same functions.
+
+    Returns
+    -------
+    module
+
+    Raises
+    ------
+    OptionalDependencyError
+        When the array is CuPy's and numba-cuda is not installed.
+    """
+    if not is_cupy_array(array):
+        return xp_kernels
+    import_optional("numba_cuda", purpose="Computing on CuPy arrays", extra="gpu-cu12")
+    return importlib.import_module(xp_kernels.__name__.removesuffix("_xp") + "_cuda")
+
+
+def current_stream() -> int:
+    """Return the address of CuPy's current stream; 0 for the default one."""
+    cupy = sys.modules.get("cupy")
+    return 0 if cupy is None else int(cupy.cuda.get_current_stream().ptr)
 
 
 def namespace_name(xp: ModuleType) -> str:

@@ -1,8 +1,10 @@
 """Fixtures that all tests share; few threads, no windows."""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
@@ -46,3 +48,33 @@ def dispatch(request):
     if request.param and os.environ.get("SCIPY_ARRAY_API") != "1":
         pytest.skip("array_api_dispatch needs SCIPY_ARRAY_API=1 from the start")
     return request.param
+
+
+class Device:
+    """Where a ``_cuda`` kernel runs: NumPy's arrays stand in for CuPy's without one."""
+
+    def __init__(self, xp):
+        self.xp = xp
+
+    def put(self, array):
+        """Copy an array to the device."""
+        return self.xp.asarray(array)
+
+    def get(self, array):
+        """Copy an array of the device to the host."""
+        return np.array(array) if self.xp is np else array.get()
+
+
+@pytest.fixture(params=["simulator", pytest.param("gpu", marks=pytest.mark.gpu)])
+def device(request):
+    """CUDA's simulator, and a GPU where there is one."""
+    simulated = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
+    if find_spec("numba_cuda") is None:
+        pytest.skip("numba-cuda is not installed")
+    if request.param == "simulator":
+        if not simulated:
+            pytest.skip("numba was imported without NUMBA_ENABLE_CUDASIM=1")
+        return Device(np)
+    if simulated:
+        pytest.skip("there is no GPU: the simulator is on")
+    return Device(pytest.importorskip("cupy", reason="CuPy is not installed"))

@@ -18,7 +18,7 @@ PACKAGE = Path(imsminer.__file__).parent
 
 #: A module imports from its own group and from groups above it, never from below.
 LAYERS = (
-    ("exceptions", "_array", "_lazy", "_optional", "_sklearn_compat"),
+    ("exceptions", "_array", "_cuda", "_lazy", "_optional", "_sklearn_compat"),
     ("core",),
     ("io",),
     ("spectra",),
