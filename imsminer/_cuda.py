@@ -13,11 +13,14 @@ from imsminer._array import current_stream
 
 __all__ = ["THREADS", "launch", "launch_blocks"]
 
+#: Whether CUDA's simulator stands in for a GPU, and NumPy's arrays for CuPy's.
+SIMULATED = bool(config.ENABLE_CUDASIM)  # type: ignore[attr-defined]
+
 #: Threads of a block. The simulator starts each of them as a thread of Python.
-THREADS = 8 if config.ENABLE_CUDASIM else 256
+THREADS = 8 if SIMULATED else 256
 
 # Small grids are what small data need; a warning for each would be noise.
-config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
+config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # type: ignore[attr-defined]
 
 
 def launch(kernel: Any, n: int, *arguments: Any) -> None:
@@ -59,6 +62,6 @@ def _view(argument: Any) -> Any:
 
     Numba would wait for it at every launch; but its kernels are on the same stream.
     """
-    if config.ENABLE_CUDASIM or not cuda.is_cuda_array(argument):
+    if SIMULATED or not cuda.is_cuda_array(argument):
         return argument
     return cuda.as_cuda_array(argument, sync=False)
