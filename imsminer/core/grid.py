@@ -5,11 +5,15 @@ Images exist only while one is looked at. Everything else works on tables of pix
 large, sparsely filled bounding box would exhaust the memory.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
+import joblib
 import numpy as np
 import pandas as pd
 from scipy import sparse
+
+from imsminer.core.cache import cache
 
 __all__ = [
     "Pixels",
@@ -221,7 +225,8 @@ def neighbor_matrix(pixels: Pixels, radius: int = 1) -> sparse.csr_array:
     Returns
     -------
     csr_array of shape (n_pixels, n_pixels), int8
-        1 for neighbours. Symmetric; a pixel is not its own neighbour. Where a position
+        1 for neighbours, read-only: it is kept for the next who asks for the same
+        pixels. Symmetric; a pixel is not its own neighbour. Where a position
         occurs twice, each pixel there has the neighbours of the position, and the two
         are not neighbours of each other.
 
@@ -235,6 +240,11 @@ def neighbor_matrix(pixels: Pixels, radius: int = 1) -> sparse.csr_array:
            [1, 0, 0],
            [0, 0, 0]], dtype=int8)
     """
+    key = ("neighbors", joblib.hash((pixels.coordinates, pixels.runs)), radius)
+    return cache.get(key, partial(_find_neighbors, pixels, radius))
+
+
+def _find_neighbors(pixels: Pixels, radius: int) -> sparse.csr_array:
     x, y, z = pixels.coordinates.T
     planes = np.unique(np.stack([pixels.runs, z]), axis=1, return_inverse=True)[1]
     # A margin of one column on each side keeps the ends of lines apart.
@@ -270,7 +280,11 @@ def neighbor_matrix(pixels: Pixels, radius: int = 1) -> sparse.csr_array:
         )
         matrix = sparse.csr_array(at @ matrix @ at.T)
     matrix.sort_indices()
-    return matrix.astype(np.int8)
+    matrix = matrix.astype(np.int8)
+    # Whoever asks for the same pixels gets the same arrays.
+    for array in (matrix.data, matrix.indices, matrix.indptr):
+        array.flags.writeable = False
+    return matrix
 
 
 def _within(one_step: sparse.csr_array, radius: int) -> sparse.csr_array:

@@ -1,12 +1,15 @@
 """How much each pixel around a pixel says about it."""
 
 import numbers
+from functools import partial
 from typing import Any
 
+import joblib
 import numpy as np
 from scipy import sparse
 
 from imsminer._array import array_namespace, device_of, to_numpy
+from imsminer.core.cache import cache
 from imsminer.core.grid import Pixels, neighbor_matrix
 from imsminer.images._kernels.spatial_weights_xp import pair_distances
 
@@ -44,7 +47,7 @@ def spatial_weights(
     Returns
     -------
     csr_array of shape (n_pixels, n_pixels), float64
-        Rows do not sum to 1. Symmetric, unless adaptive.
+        Rows do not sum to 1. Symmetric, unless adaptive. Its arrays are read-only.
 
     Raises
     ------
@@ -73,7 +76,17 @@ def spatial_weights(
             f"spatial_weights: radius must be an integer of 1 or more: {radius!r}."
         )
         raise ValueError(message)
-    near = neighbor_matrix(pixels, int(radius)).tocoo()
+    radius = int(radius)
+    if values is not None:
+        return _weights(pixels, radius, values, softening)
+    key = ("weights", joblib.hash((pixels.coordinates, pixels.runs)), radius)
+    return cache.get(key, partial(_weights, pixels, radius, None, softening))
+
+
+def _weights(
+    pixels: Pixels, radius: int, values: Any, softening: float
+) -> sparse.csr_array:
+    near = neighbor_matrix(pixels, radius).tocoo()
     row, column = near.row.astype(np.int64), near.col.astype(np.int64)
     offset = pixels.coordinates[row] - pixels.coordinates[column]
     sigma = (2 * radius + 1) / 4
@@ -96,6 +109,9 @@ def spatial_weights(
         shape=near.shape,
     )
     matrix.sort_indices()
+    # Weights of the same pixels are kept, and shared.
+    for array in (matrix.data, matrix.indices, matrix.indptr):
+        array.flags.writeable = False
     return matrix
 
 
