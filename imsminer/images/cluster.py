@@ -17,8 +17,8 @@ from imsminer._array import (
     to_numpy,
 )
 from imsminer._sklearn_compat import Interval, Options, StrOptions
-from imsminer._sklearn_compat import check_feature_names_in as check_names
 from imsminer.images._kmeans import by_size, kmeans
+from imsminer.images._names import NumberedColumns
 from imsminer.images._similarity import (
     SIMILARITIES,
     column_norms,
@@ -29,7 +29,7 @@ from imsminer.images._similarity import (
 __all__ = ["ImageClusterer"]
 
 
-class ImageClusterer(TransformerMixin, BaseEstimator):
+class ImageClusterer(NumberedColumns, TransformerMixin, BaseEstimator):
     """Cluster ion images: which ions are found in the same places.
 
     Like :class:`sklearn.cluster.FeatureAgglomeration` it clusters *features*, and
@@ -108,6 +108,8 @@ class ImageClusterer(TransformerMixin, BaseEstimator):
            [0.  , 1.03],
            [0.  , 1.71]])
     """
+
+    _prefix = "imagecluster"
 
     _parameter_constraints: ClassVar[dict] = {
         "n_clusters": [Interval(Integral, 1, None, closed="left")],
@@ -244,23 +246,9 @@ class ImageClusterer(TransformerMixin, BaseEstimator):
         """
         return self.fit(X, y, coordinates=coordinates, runs=runs).transform(X)
 
-    def get_feature_names_out(self, input_features=None):
-        """Names of the columns that :meth:`transform` returns.
-
-        Parameters
-        ----------
-        input_features : array-like of str or None, default=None
-            Must equal ``feature_names_in_`` where there are such names.
-
-        Returns
-        -------
-        names : ndarray of shape (`n_clusters_`,)
-            ``"imagecluster0"``, ``"imagecluster1"``, …
-        """
-        check_is_fitted(self)
-        check_names(self, input_features)
-        names = [f"imagecluster{k}" for k in range(self.n_clusters_)]
-        return np.asarray(names, dtype=object)
+    @property
+    def _n_columns(self):
+        return self.n_clusters_
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -13,13 +13,13 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 from threadpoolctl import threadpool_limits
 
 from imsminer._array import device_of, is_numpy_array, namespace_of, to_numpy
 from imsminer._optional import import_optional
 from imsminer._sklearn_compat import Interval, StrOptions
-from imsminer._sklearn_compat import check_feature_names_in as check_names
+from imsminer.images._names import NumberedColumns
 
 __all__ = ["TSNEEmbedder"]
 
@@ -31,7 +31,7 @@ CHUNK = 256
 START, JITTER = 1e-4, 1e-6
 
 
-class TSNEEmbedder(TransformerMixin, BaseEstimator):
+class TSNEEmbedder(NumberedColumns, TransformerMixin, BaseEstimator):
     """Embed pixels in two or three dimensions by t-SNE, on a few principal components.
 
     As :class:`sklearn.manifold.TSNE`, several times as quick on a whole run: PCA first,
@@ -115,6 +115,8 @@ class TSNEEmbedder(TransformerMixin, BaseEstimator):
     >>> embedding.shape
     (60, 2)
     """
+
+    _prefix = "tsne"
 
     _parameter_constraints: ClassVar[dict] = {
         "n_components": [Interval(Integral, 1, 3, closed="both")],
@@ -227,23 +229,9 @@ class TSNEEmbedder(TransformerMixin, BaseEstimator):
         names = self.get_feature_names_out()
         return pd.DataFrame(self.embedding_, index=X.index, columns=names)
 
-    def get_feature_names_out(self, input_features=None):
-        """Names of the columns of the embedding.
-
-        Parameters
-        ----------
-        input_features : array-like of str or None, default=None
-            Must equal ``feature_names_in_`` where there are such names.
-
-        Returns
-        -------
-        names : ndarray of shape (n_components,)
-            ``"tsne0"``, ``"tsne1"``, …
-        """
-        check_is_fitted(self)
-        check_names(self, input_features)
-        names = [f"tsne{i}" for i in range(self.embedding_.shape[1])]
-        return np.asarray(names, dtype=object)
+    @property
+    def _n_columns(self):
+        return self.embedding_.shape[1]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

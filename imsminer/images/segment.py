@@ -3,14 +3,14 @@
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
-import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from imsminer._array import check_same_namespace, namespace_of
-from imsminer._sklearn_compat import Interval, StrOptions, check_feature_names_in
+from imsminer._sklearn_compat import Interval, StrOptions
 from imsminer.core.grid import Pixels, coordinates_of
+from imsminer.images._names import NumberedColumns
 from imsminer.images._neighbors import mean_over_neighbors
 from imsminer.images._scaling import learn_scale, mean_by_label, scaled_points
 from imsminer.images._segmenting import (
@@ -23,7 +23,7 @@ from imsminer.images._spatial_weights import spatial_weights
 __all__ = ["InSituSegmenter"]
 
 
-class InSituSegmenter(ClusterMixin, TransformerMixin, BaseEstimator):
+class InSituSegmenter(NumberedColumns, ClusterMixin, TransformerMixin, BaseEstimator):
     """Segment an image: cluster its pixels by their spectra.
 
     The features of a pixel are scaled, joined with those of its neighbourhood if
@@ -160,6 +160,8 @@ class InSituSegmenter(ClusterMixin, TransformerMixin, BaseEstimator):
     >>> spatial.fit_predict(X, coordinates=[[1, 1], [2, 1], [4, 1], [1, 2], [4, 2]])
     array([0, 0, 1, 0, 1], dtype=int32)
     """
+
+    _prefix = "segment"
 
     _parameter_constraints: ClassVar[dict] = {
         "n_clusters": [Interval(Integral, 1, None, closed="left")],
@@ -367,23 +369,9 @@ class InSituSegmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         new = self._new(X, coordinates, runs, "fit_transform")
         return self._model.distances(*new)
 
-    def get_feature_names_out(self, input_features=None):
-        """Names of the columns that :meth:`transform` returns.
-
-        Parameters
-        ----------
-        input_features : array-like of str or None, default=None
-            Must equal ``feature_names_in_`` where there are such names.
-
-        Returns
-        -------
-        names : ndarray of shape (n_segments,)
-            ``"segment0"``, ``"segment1"``, …
-        """
-        check_is_fitted(self)
-        check_feature_names_in(self, input_features)
-        names = [f"segment{k}" for k in range(self.n_clusters_)]
-        return np.asarray(names, dtype=object)
+    @property
+    def _n_columns(self):
+        return self.n_clusters_
 
     def _new(self, X: Any, coordinates: Any, runs: Any, method: str) -> Any:
         check_is_fitted(self)
