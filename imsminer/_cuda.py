@@ -11,7 +11,7 @@ from numba import config, cuda
 
 from imsminer._array import current_stream
 
-__all__ = ["THREADS", "launch", "launch_blocks"]
+__all__ = ["THREADS", "launch", "launch_blocks", "view"]
 
 #: Whether CUDA's simulator stands in for a GPU, and NumPy's arrays for CuPy's.
 SIMULATED = bool(config.ENABLE_CUDASIM)  # type: ignore[attr-defined]
@@ -54,14 +54,18 @@ def launch_blocks(kernel: Any, blocks: Any, threads: int, *arguments: Any) -> No
     """
     pointer = current_stream()
     stream = cuda.external_stream(pointer) if pointer else 0
-    kernel[blocks, threads, stream](*map(_view, arguments))
+    kernel[blocks, threads, stream](*map(view, arguments))
 
 
-def _view(argument: Any) -> Any:
+def view(argument: Any) -> Any:
     """Wrap a CuPy array without waiting for the stream that it names.
 
     Numba would wait for it at every launch; but its kernels are on the same stream.
+    Arrays that many launches share can be wrapped before, once.
     """
     if SIMULATED or not cuda.is_cuda_array(argument):
+        return argument
+    # What Numba has wrapped says so by this name.
+    if getattr(argument, "__cuda_ndarray__", False):
         return argument
     return cuda.as_cuda_array(argument, sync=False)
