@@ -4,7 +4,7 @@ from typing import Any
 
 from imsminer._array import array_namespace, device_of
 
-__all__ = ["distances", "lloyd", "nearest"]
+__all__ = ["distances", "lloyd", "lloyd_starts", "moved_centers", "nearest"]
 
 
 def nearest(points: Any, centers: Any) -> Any:
@@ -45,22 +45,12 @@ def lloyd(
     labels, centers, inertia, n_iter
     """
     xp = array_namespace(points)
-    n_clusters = centers.shape[0]
-    codes = xp.arange(n_clusters, dtype=xp.int32, device=device_of(points))
     labels = None
     n_iter, stop = 0, False
     while not stop and n_iter < max_iter:
         n_iter += 1
         found = nearest(points, centers)
-        member = xp.astype(found[:, None] == codes[None, :], points.dtype)
-        counts = xp.sum(member, axis=0)
-        sums = member.T @ points
-        empty = [k for k in range(n_clusters) if float(counts[k]) == 0]
-        if empty:
-            counts, sums = _relocate(points, centers, found, counts, sums, empty)
-        # A cluster can lose its only point to an empty one; its centre then stays.
-        safe = xp.where(counts > 0, counts, xp.ones_like(counts))
-        moved = xp.where((counts > 0)[:, None], sums / safe[:, None], centers)
+        moved = moved_centers(points, centers, found)
         shift = float(xp.sum((moved - centers) ** 2))
         centers = moved
         stable = labels is not None and bool(xp.all(found == labels))
@@ -69,6 +59,32 @@ def lloyd(
     labels = nearest(points, centers)
     residual = points - xp.take(centers, labels, axis=0)
     return labels, centers, float(xp.sum(residual * residual)), n_iter
+
+
+def lloyd_starts(
+    points: Any, starts: Any, max_iter: int, tolerance: float
+) -> list[tuple[Any, Any, float, int]]:
+    """What :func:`lloyd` finds from each start, (n_starts, n_clusters, n_features)."""
+    return [
+        lloyd(points, starts[i, :, :], max_iter, tolerance)
+        for i in range(starts.shape[0])
+    ]
+
+
+def moved_centers(points: Any, centers: Any, labels: Any) -> Any:
+    """Mean of the points of each cluster; one without points takes the farthest."""
+    xp = array_namespace(points)
+    n_clusters = centers.shape[0]
+    codes = xp.arange(n_clusters, dtype=xp.int32, device=device_of(points))
+    member = xp.astype(labels[:, None] == codes[None, :], points.dtype)
+    counts = xp.sum(member, axis=0)
+    sums = member.T @ points
+    empty = [k for k in range(n_clusters) if float(counts[k]) == 0]
+    if empty:
+        counts, sums = _relocate(points, centers, labels, counts, sums, empty)
+    # A cluster can lose its only point to an empty one; its centre then stays.
+    safe = xp.where(counts > 0, counts, xp.ones_like(counts))
+    return xp.where((counts > 0)[:, None], sums / safe[:, None], centers)
 
 
 def _relocate(
