@@ -7,7 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from imsminer._array import array_namespace, device_of, is_numpy_array, to_numpy
+from imsminer._array import (
+    array_namespace,
+    device_kernels,
+    device_of,
+    is_numpy_array,
+    to_numpy,
+)
 from imsminer._optional import import_optional
 from imsminer.core.chunk import ChunkKernel, SpectrumChunk
 from imsminer.spectra._gridded import (
@@ -101,8 +107,6 @@ class Method:
         if m == 0 or n == 0:
             return X
         if not is_numpy_array(X):
-            xp = array_namespace(X)
-            reach = xp.asarray(reach, device=device_of(X))
             return self._rest(X, mz, reach, widest)
         if self.name == "snip" and not self.lifts:
             return self._snip(X, reach)
@@ -127,14 +131,15 @@ class Method:
         if not self.lifts:
             return rest
         if not is_numpy_array(X):
-            return lift_xp.lift_rows(values, rest, hop_of(widest), self.clip)
+            kernels = device_kernels(rest, lift_xp)
+            return kernels.lift_rows(values, rest, hop_of(widest), self.clip)
         out = np.empty_like(rest)
         lift_numba.lift_rows(values, rest, hop_of(widest), self.clip, out)
         return out
 
     def _snip(self, X: Any, reach: Any) -> Any:
         if not is_numpy_array(X):
-            return snip_xp.snip_rows(X, reach, self.linear)
+            return device_kernels(X, snip_xp).snip_rows(X, reach, self.linear)
         out = np.empty(X.shape, X.dtype)
         snip_numba.snip_rows(X, reach, out, self.linear)
         return out
@@ -270,7 +275,7 @@ class SubtractSnip(SubtractBaseline):
     def _points(self, chunk: SpectrumChunk, grid: SampleGrid) -> Any:
         method, values = self.method, chunk.intensity
         if not is_numpy_array(values):
-            return super()._points(chunk, grid)
+            return self._points_elsewhere(chunk, grid)
         result = np.empty_like(values)
         if values.size == 0:
             return result
@@ -286,6 +291,22 @@ class SubtractSnip(SubtractBaseline):
             hop = hop_of(method.width.widest(grid))
             lift_numba.lift_points(values, result, *points, hop, method.clip)
         return result
+
+    def _points_elsewhere(self, chunk: SpectrumChunk, grid: SampleGrid) -> Any:
+        """Do the same in other libraries, where the host knows no single value."""
+        method, values, mz = self.method, chunk.intensity, chunk.mz
+        reach = method.width.reach(mz, grid.spacing(mz))
+        widest = method.width.bound(grid)
+        limit = LONGEST_GAP if method.lifts else widest + 1
+        indptr = array_namespace(mz).asarray(chunk.indptr, device=device_of(mz))
+        points = (indptr, *grid.positions(chunk, limit))
+        snip = device_kernels(values, snip_xp).snip_points
+        rest = snip(values, *points, reach, widest, method.linear)
+        if not method.lifts:
+            return rest
+        lift = device_kernels(values, lift_xp).lift_points
+        hop = hop_of(method.width.widest(grid))
+        return lift(values, rest, *points, hop, method.clip)
 
 
 @dataclass(frozen=True)

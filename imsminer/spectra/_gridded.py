@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from imsminer._array import array_namespace, device_of, is_numpy_array
+from imsminer._array import array_namespace, device_of, is_numpy_array, to_numpy
 from imsminer.core.binning import sample_cells
 from imsminer.core.chunk import SpectrumChunk
 from imsminer.core.spectra import Spectra
@@ -60,33 +60,26 @@ class SampleGrid:
         knots, steps = self._in(xp, device_of(mz))
         return snip_xp.interpolate(mz, knots, steps)
 
-    def positions(self, chunk: SpectrumChunk, limit: int) -> tuple[Any, np.ndarray]:
+    def positions(self, chunk: SpectrumChunk, limit: int) -> tuple[Any, Any]:
         """Number the points of each spectrum of a chunk on the grid.
 
         Gaps wider than `limit` are cut down to it. Returns the position of every point
         and the number of grid points of each spectrum.
         """
-        bounds = np.asarray(chunk.indptr)
-        length = np.empty(chunk.n_spectra, np.int64)
         if is_numpy_array(chunk.mz):
+            bounds = np.asarray(chunk.indptr)
+            length = np.empty(chunk.n_spectra, np.int64)
             position = np.empty(chunk.mz.size, np.int64)
             grid = (self.knots, self.steps, self.low, self.high, limit)
             snip_numba.grid_positions(
                 np.asarray(chunk.mz, np.float64), bounds, *grid, position, length
             )
             return position, length
-        xp = array_namespace(chunk.mz)
-        arrays = self._in(xp, device_of(chunk.mz))
-        parts = []
-        for i, (start, stop) in enumerate(itertools.pairwise(bounds.tolist())):
-            length[i] = 0
-            if stop > start:
-                part, length[i] = snip_xp.grid_positions(
-                    chunk.mz[start:stop], *arrays, self.low, self.high, limit
-                )
-                parts.append(part)
-        empty = xp.zeros(0, dtype=xp.int64, device=device_of(chunk.mz))
-        return xp.concat(parts) if parts else empty, length
+        xp, device = array_namespace(chunk.mz), device_of(chunk.mz)
+        mz = xp.astype(chunk.mz, xp.float64, copy=False)
+        bounds = xp.asarray(chunk.indptr, device=device)
+        grid = (*self._in(xp, device), self.low, self.high, limit)
+        return snip_xp.grid_positions(mz, bounds, *grid)
 
     def _in(self, xp: Any, device: Any) -> tuple[Any, Any]:
         return (
@@ -129,6 +122,18 @@ class Width:
         """Return the largest reach anywhere on a grid."""
         return int(self.reach(grid.knots, grid.steps).max())
 
+    def bound(self, grid: SampleGrid) -> int:
+        """Return a width in points that no point of a grid exceeds.
+
+        Between the knots widths are between theirs, but for rounding; steps that
+        correct m/z may have moved points a little.
+        """
+        if self.unit == "points":
+            return self.widest(grid)
+        mz = np.append(grid.knots, grid.high)
+        reach = self.reach(mz, np.append(grid.steps, grid.steps[-1]))
+        return int(1.001 * reach.max()) + 1
+
 
 def spacing_of(mz: np.ndarray) -> np.ndarray:
     """Return the spacing of a shared axis at each of its points, above 0."""
@@ -164,7 +169,7 @@ def on_grid(
     device = device_of(values)
     position, length = grid.positions(chunk, LONGEST_GAP)
     parts = []
-    bounds = np.asarray(chunk.indptr).tolist()
+    bounds, length = to_numpy(chunk.indptr).tolist(), to_numpy(length)
     for i, (start, stop) in enumerate(itertools.pairwise(bounds)):
         if stop == start:
             continue
@@ -175,14 +180,9 @@ def on_grid(
             row[here] = values[start:stop]
             whole = np.interp(np.arange(n), here, mz)
         else:
-            index = xp.arange(n, dtype=here.dtype, device=device)
-            last = xp.clip(xp.searchsorted(here, index, side="right") - 1, 0, None)
-            stored = xp.take(here, last) == index
-            row = xp.where(stored, xp.take(values[start:stop], last), 0.0)
-            row = xp.astype(row, values.dtype)
-            whole = snip_xp.interpolate(
-                xp.astype(index, xp.float64), xp.astype(here, xp.float64), mz
-            )
+            row = snip_xp.with_zeros(values[start:stop], here, n)
+            index = xp.arange(n, dtype=xp.float64, device=device)
+            whole = snip_xp.interpolate(index, xp.astype(here, xp.float64), mz)
         result = function(row[None, :], whole)
         parts.append(xp.take(result[0, :], here))
     return xp.concat(parts) if parts else values

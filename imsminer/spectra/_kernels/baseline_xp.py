@@ -13,9 +13,11 @@ MAX_STEPS = 100
 def minima_rows(X: Any, reach: Any) -> Any:
     """Return straight lines between the lowest points within `reach`.
 
-    The first and the last point are among them.
+    `reach` (m,) is an array of the host or beside `X`. The first and the last point
+    are among the lowest.
     """
     xp = array_namespace(X)
+    reach = xp.asarray(reach, device=device_of(X))
     m = X.shape[1]
     index = xp.arange(m, dtype=reach.dtype, device=device_of(reach))
     lowest = xp.ones(X.shape, dtype=xp.bool, device=device_of(X))

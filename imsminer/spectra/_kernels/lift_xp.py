@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from imsminer._array import array_namespace, device_of
-from imsminer.spectra._kernels.snip_xp import interpolate
+from imsminer._array import array_namespace, device_of, to_numpy
+from imsminer.spectra._kernels.snip_xp import interpolate, with_zeros
 
-__all__ = ["lift_rows"]
+__all__ = ["lift_points", "lift_rows"]
 
 MAD_TO_SD = 1.4826
 SECOND_DIFFERENCE = 6.0**0.5
@@ -53,6 +53,33 @@ def lift_rows(Y: Any, R: Any, hop: int, clip: bool) -> Any:
         rows.append(xp.astype(xp.astype(R[i, :], xp.float64) - lift, R.dtype))
     lowered = xp.stack(rows)
     return xp.clip(lowered, 0.0, None) if clip else lowered
+
+
+def lift_points(
+    values: Any,
+    rest: Any,
+    indptr: Any,
+    position: Any,
+    length: Any,
+    hop: int,
+    clip: bool,
+) -> Any:
+    """Do the same for ragged spectra: grid points that are not stored are 0.
+
+    `position` and `length` come from
+    :func:`imsminer.spectra._kernels.snip_xp.grid_positions`.
+    """
+    xp = array_namespace(rest)
+    bounds, sizes = to_numpy(indptr).tolist(), to_numpy(length).tolist()
+    parts = []
+    for start, stop, n in zip(bounds[:-1], bounds[1:], sizes, strict=True):
+        if start == stop:
+            continue
+        here = position[start:stop]
+        y, above = (with_zeros(a[start:stop], here, n) for a in (values, rest))
+        lowered = lift_rows(y[None, :], above[None, :], hop, clip)
+        parts.append(xp.take(lowered[0, :], here))
+    return xp.concat(parts) if parts else rest
 
 
 def _ordered(values: Any, k: Any) -> Any:

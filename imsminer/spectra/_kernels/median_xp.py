@@ -13,12 +13,13 @@ BLOCK = 2**22
 def median_rows(X: Any, reach: Any) -> Any:
     """Return the medians of the windows of 2 * reach + 1 points, for rows of `X`.
 
-    `reach` (m,) is the half window at each point. Near the ends it is as wide as fits
-    on both sides.
+    `reach` (m,) is the half window at each point, as an array of the host or beside
+    `X`. Near the ends it is as wide as fits on both sides.
     """
     xp = array_namespace(X)
     m = X.shape[1]
-    device = device_of(reach)
+    device = device_of(X)
+    reach = xp.asarray(reach, device=device)
     index = xp.arange(m, dtype=reach.dtype, device=device)
     reach = xp.minimum(reach, xp.minimum(index, m - 1 - index))
     widest = int(xp.max(reach))

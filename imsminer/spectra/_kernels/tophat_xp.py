@@ -10,8 +10,10 @@ __all__ = ["open_rows"]
 def open_rows(X: Any, reach: Any) -> Any:
     """Return the opening of the rows of `X` (n, m): the maximum of minima.
 
-    `reach` (m,) is the half window at each point; windows are cut off at the ends.
+    `reach` (m,) is the half window at each point, as an array of the host or beside
+    `X`; windows are cut off at the ends.
     """
+    reach = array_namespace(X).asarray(reach, device=device_of(X))
     return _largest(-_largest(-X, reach), reach)
 
 

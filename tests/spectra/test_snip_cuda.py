@@ -1,0 +1,70 @@
+"""SNIP on a GPU: against the reference, in rows and in ragged spectra."""
+
+import numpy as np
+import pytest
+
+from tests.spectra.on_device import check_like_reference
+
+pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+
+from imsminer.spectra._kernels import snip_cuda, snip_xp
+
+DTYPES = (np.float32, np.float64)
+
+
+def rows(n, m, dtype, seed=0):
+    """Return spectra with a baseline, peaks, equal neighbours and negative values."""
+    rng = np.random.default_rng(seed)
+    X = 300 * np.exp(-np.arange(m) / 40) + rng.normal(5, 10, (n, m))
+    X += 1e4 * (rng.random((n, m)) < 0.1)
+    X[:, m // 3 : m // 2] = np.rint(X[:, m // 3 : m // 2] / 20) * 20
+    return X.astype(dtype)
+
+
+def points(lengths, dtype, seed=0):
+    """Return intensities, indptr, positions and lengths of ragged spectra."""
+    rng = np.random.default_rng(seed)
+    parts = [np.sort(rng.choice(n, size, replace=False)) for size, n in lengths]
+    position = np.concatenate(parts).astype(np.int64)
+    indptr = np.cumsum([0, *(size for size, _ in lengths)]).astype(np.int64)
+    length = np.array([n for _, n in lengths], np.int64)
+    values = rows(1, position.size, dtype, seed)[0] if position.size else position
+    return values.astype(dtype), indptr, position, length
+
+
+RAGGED = [(7, 9), (0, 0), (1, 1), (40, 40), (20, 90), (1, 5), (0, 3), (13, 100)]
+
+
+def examples(put):
+    """Yield (function, arguments) for every function and dtype."""
+    knots, steps = np.linspace(100, 130, 5), np.linspace(0.1, 0.13, 5)
+    vary = np.random.default_rng(1).integers(1, 7, 60)
+    for dtype in DTYPES:
+        linear = dtype == np.float64
+        X = rows(2, 60, dtype)
+        yield snip_cuda.snip_rows, (put(X), np.full(60, 5), False)
+        yield snip_cuda.snip_rows, (put(X), vary, linear)
+        for m in (1, 2, 3):
+            yield snip_cuda.snip_rows, (put(X[:, :m].copy()), put(vary[:m]), linear)
+        values, *where = points(RAGGED, dtype)
+        # Windows that are wider than what blocks of threads hold more.
+        widest = snip_cuda.POINTS_HALO + 1
+        reach = np.random.default_rng(2).integers(1, widest + 1, values.size)
+        more = put(reach), widest, False
+        yield snip_cuda.snip_points, (put(values), *map(put, where), *more)
+    yield snip_cuda.snip_points, (put(values), *map(put, where), *more[:-1], True)
+    wide = np.full(60, snip_cuda.HALO + 1)
+    yield snip_cuda.snip_rows, (put(X), wide, False)
+    mz = 100 + np.cumsum(np.tile(np.linspace(0.1, 0.9, 7), 4))
+    where = put(mz), put(np.array([0, 3, 3, 28]))
+    grid = put(knots), put(steps), 99.0, 131.0, 5
+    yield snip_cuda.grid_positions, (*where, *grid)
+    yield snip_cuda.interpolate, (put(mz), put(knots), put(steps))
+
+
+def test_agrees_with_the_reference(device):
+    check_like_reference(examples(device.put), snip_xp)
+
+
+def test_has_what_the_reference_has():
+    assert snip_cuda.__all__ == snip_xp.__all__
