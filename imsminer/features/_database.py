@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from imsminer.features._formulas import parse_formula
+from imsminer.features._formulas import parse_formula, plain_masses
 from imsminer.features._text_tables import find_column, read_text_table
 
 __all__ = ["Database", "read_database"]
@@ -196,10 +196,12 @@ def _chosen(
 
 
 def _masses(column: pd.Series, what: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return masses and charges of formulas; each different one is read once."""
-    codes, texts = pd.factorize(column)
-    mass = np.full(len(texts) + 1, np.nan)
-    charge = np.zeros(len(texts) + 1, np.int64)
+    """Return masses and charges of formulas."""
+    masses, charges = plain_masses(column), np.zeros(len(column), np.int64)
+    odd = np.flatnonzero(np.isnan(masses) & column.notna().to_numpy())
+    codes, texts = pd.factorize(column.iloc[odd])
+    mass = np.full(len(texts), np.nan)
+    charge = np.zeros(len(texts), np.int64)
     failed = []
     for k, text in enumerate(texts):
         try:
@@ -208,6 +210,7 @@ def _masses(column: pd.Series, what: str) -> tuple[np.ndarray, np.ndarray]:
             failed.append(k)
             continue
         mass[k], charge[k] = formula.mass, formula.charge
+    masses[odd], charges[odd] = mass[codes], charge[codes]
     if failed:
         n = int(np.isin(codes, failed).sum())
         message = (
@@ -215,8 +218,7 @@ def _masses(column: pd.Series, what: str) -> tuple[np.ndarray, np.ndarray]:
             f"understood; the first is {texts[failed[0]]!r}."
         )
         warnings.warn(message, UserWarning, stacklevel=4)
-    # Missing formulas have the code -1, which is the last place.
-    return mass[codes], charge[codes]
+    return masses, charges
 
 
 def _charges(column: pd.Series) -> np.ndarray:

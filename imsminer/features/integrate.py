@@ -284,7 +284,8 @@ class PeakIntegrator(SpectraTransformer):
         return validate_data(self, X, reset=False, dtype=[xp.float64, xp.float32])
 
     def _centers(self) -> np.ndarray:
-        return self.peaks_["mz"].to_numpy(dtype=np.float64)
+        # A copy, because torch does not take read-only memory, such as a table's.
+        return self.peaks_["mz"].to_numpy(dtype=np.float64, copy=True)
 
     def _read(self, X: Any, observe: bool) -> Features:
         method = self.method

@@ -8,7 +8,7 @@ from pyteomics import mass
 from imsminer import Spectra
 from imsminer.core.peaktable import feature_names
 from imsminer.features._adducts import COMMON, parse_adduct, read_adducts
-from imsminer.features._formulas import ELECTRON, parse_formula
+from imsminer.features._formulas import ELECTRON, parse_formula, plain_masses
 from imsminer.features.annotate import annotate
 
 PROTON = 1.007276466
@@ -117,6 +117,24 @@ def test_formulas(text, charge, atoms):
     assert (dict(formula.atoms), formula.charge) == (atoms, charge)
     exact = mass.calculate_mass(composition=mass.Composition(atoms))
     assert formula.mass == pytest.approx(exact, abs=1e-9)
+
+
+PLAIN = ("C47H83O13P", "H", "NaCl", "CH3CH2OH", "C100H200", "UU", "Br2", "C999999")
+ODD = ("", " CO", "CO+", "C[13]O", "C-1H2", "(CH2)2", "Xx2", "H0", "CO2.H2O", "D2O")
+ODD += ("Naa", "c6", "C1234567", "μ", "C6H6(2-)")
+
+
+@pytest.mark.parametrize("dtype", ["str", "object", "category"])
+def test_plain_formulas_are_read_at_once(dtype):
+    texts = [*PLAIN, None, *ODD]
+    if dtype == "category":
+        texts = list(dict.fromkeys(texts))
+    column = pd.Series(texts, dtype=dtype)
+    masses = plain_masses(column[::-1])[::-1]
+    expected = [parse_formula(text).mass for text in PLAIN]
+    np.testing.assert_allclose(masses[: len(PLAIN)], expected, rtol=1e-14)
+    assert np.isnan(masses[len(PLAIN) :]).all()
+    assert plain_masses(column[:0]).shape == (0,)
 
 
 @pytest.mark.parametrize("text", ["", "+", "(C2H4)n", "C2H-2", "R", "glucose"])
