@@ -11,12 +11,17 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 from imsminer.images.roi import ROI
 from imsminer.plots._montage import Montage, Plane
 from imsminer.plots._palette import segment_colors
 
-__all__ = ["draw_outlines", "pixel_runs", "planes_of"]
+__all__ = ["draw_outlines", "image_box", "pixel_runs", "planes_of"]
+
+#: How far beyond the image of its run an outline is drawn, in pixels of the image: less
+#: than half of the gap between two.
+MARGIN = 0.9
 
 
 def pixel_runs(values: Any, coordinates: Any) -> np.ndarray | None:
@@ -42,6 +47,12 @@ def planes_of(roi: ROI, montage: Montage, runs: np.ndarray | None) -> list[Plane
     return [plane for plane in montage.planes if runs[plane.rows[0]] == roi.run]
 
 
+def image_box(plane: Plane, montage: Montage) -> Bbox:
+    """Where an image lies in the picture, from edge to edge of its pixels."""
+    xy = montage.coordinates[plane.rows, :2] + plane.offset
+    return Bbox([xy.min(axis=0) - 0.5, xy.max(axis=0) + 0.5])
+
+
 def draw_outlines(
     ax: Axes,
     rois: Sequence[ROI],
@@ -55,6 +66,8 @@ def draw_outlines(
     fontsize: Any = "small",
 ) -> list[Artist]:
     """Draw the outline of each region, and its label where there is room.
+
+    Of several images side by side, each shows what lies on it, and nothing in between.
 
     Parameters
     ----------
@@ -76,16 +89,26 @@ def draw_outlines(
     list of Artist
         What was drawn: outlines, then labels.
     """
+    several = montage is not None and len(montage.planes) > 1
     keys = [
         roi.name if by == "name" or roi.group is None else roi.group for roi in rois
     ]
     palette = _palette(keys, colors)
     patches: list[Artist] = []
-    spots: list[tuple[str, str, tuple[float, float, float, float]]] = []
+    spots: list[tuple[str, str, Any]] = []
     for roi, key in zip(rois, keys, strict=True):
         planes = [None] if montage is None else planes_of(roi, montage, runs)
         for plane in planes:
             dx, dy = (0.0, 0.0) if plane is None else plane.offset
+            x0, y0, x1, y1 = roi.bounds
+            box = Bbox.from_extents(x0 + dx, y0 + dy, x1 + dx, y1 + dy)
+            image = None
+            if montage is not None and plane is not None and several:
+                image = image_box(plane, montage)
+                shown = Bbox.intersection(box, image)
+                if shown is None or shown.width == 0 or shown.height == 0:
+                    continue
+                box = shown
             patch = PathPatch(
                 _path(roi, dx, dy),
                 facecolor="none",
@@ -98,10 +121,12 @@ def draw_outlines(
                 zorder=3,
             )
             ax.add_patch(patch)
+            if image is not None:
+                # Beside the clipping to the Axes, which stays.
+                corners = image.padded(MARGIN).corners()[[0, 1, 3, 2, 0]]
+                patch.set_clip_path(Path(corners, closed=True), ax.transData)
             patches.append(patch)
-            x0, y0, x1, y1 = roi.bounds
-            box = (x0 + dx, y0 + dy, x1 + dx, y1 + dy)
-            spots.append((key, palette[key], box))
+            spots.append((key, palette[key], box.extents))
     if labels:
         patches += _label(ax, spots, fontsize)
     return patches
@@ -136,7 +161,7 @@ def _path(roi: ROI, dx: float, dy: float) -> Path:
 
 def _label(
     ax: Axes,
-    spots: Sequence[tuple[str, str, tuple[float, float, float, float]]],
+    spots: Sequence[tuple[str, str, Any]],
     fontsize: Any,
 ) -> list[Text]:
     """Write labels above, below or inside of regions, the first that is free."""

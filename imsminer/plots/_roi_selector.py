@@ -22,7 +22,7 @@ from imsminer.images.roi import (
 )
 from imsminer.plots._montage import Plane, montage_of
 from imsminer.plots._roi_controls import SHAPES, add_controls, picture_axes
-from imsminer.plots._roi_drawing import draw_outlines, pixel_runs
+from imsminer.plots._roi_drawing import draw_outlines, image_box, pixel_runs
 from imsminer.plots.images import ion_image
 
 __all__ = ["RoiSelector"]
@@ -306,7 +306,12 @@ class RoiSelector:
 
     def _finish(self, corners: np.ndarray, make: Any) -> None:
         """Make a region of corners in the picture, in pixels of the run below."""
-        plane = self._plane_at(corners.min(axis=0) / 2 + corners.max(axis=0) / 2)
+        low, high = corners.min(axis=0), corners.max(axis=0)
+        plane = self._plane_at(low / 2 + high / 2)
+        image = image_box(plane, self._montage)
+        if (high <= image.min).any() or (low >= image.max).any():
+            self._say("There is no image. Draw on one.")
+            return
         run = None if self._runs is None else str(self._runs[plane.rows[0]])
         roi = make(
             corners - plane.offset,
@@ -321,9 +326,9 @@ class RoiSelector:
         """The image at a point of the picture, or the nearest."""
 
         def distance(plane: Plane) -> float:
-            xy = self._montage.coordinates[plane.rows, :2] + plane.offset
-            low, high = xy.min(axis=0) - 0.5, xy.max(axis=0) + 0.5
-            return float(np.hypot(*np.maximum(low - point, point - high).clip(0)))
+            image = image_box(plane, self._montage)
+            beside = np.maximum(image.min - point, point - image.max)
+            return float(np.hypot(*beside.clip(0)))
 
         return min(self._montage.planes, key=distance)
 

@@ -46,7 +46,7 @@ def roi_outlines(
     coordinates : array-like, DataFrame, Spectra or MultiIndex, default=None
         Where the pixels of the image are, such as the features that were drawn: needed
         where several runs lie side by side. A region with a run is drawn on the image
-        of that run, one without on all.
+        of that run, one without on each image that it lies on.
     ax : Axes
         That of :func:`ion_image`, :func:`segmentation` or :func:`overlay`.
     by : {"name", "group"}, default="name"

@@ -71,6 +71,32 @@ class TestOutlines:
         np.testing.assert_allclose(drawn[2][:2], first)
         np.testing.assert_allclose(drawn[3][:2], second)
 
+    def test_a_region_is_drawn_where_a_run_has_an_image(self, tissue):
+        column = tissue.iloc[:, 0]
+        ax = plots.ion_image(column)
+        rendered(ax.figure)
+        # Each drawing lays the figure out anew, a fraction of a pixel beside the last.
+        ax.figure.set_layout_engine("none")
+        blank = rendered(ax.figure)
+        (left, _, _, _), (_, right, _, _) = (i.get_extent() for i in ax.images)
+        # Beside both images, on that of "a" alone, and far across both.
+        rois = [
+            Rectangle("nowhere", 60, 60, 90, 90),
+            Rectangle("nowhere in b", 60, 60, 90, 90, run="b"),
+            Rectangle("on a", 7, 10, 9, 12),
+            Rectangle("across", -40, 1, 60, 2),
+        ]
+        roi_outlines(rois, tissue, ax=ax, labels=False)
+        assert [patch.get_label() for patch in ax.patches] == ["on a", "across"]
+        changed = (rendered(ax.figure) != blank).any(axis=2)
+        columns = np.flatnonzero(changed.any(axis=0))
+        edges = ax.transData.transform([(left - 1, 0), (right + 1, 0)])[:, 0]
+        assert edges[0] <= columns.min()
+        assert columns.max() <= edges[1]
+        first, second = (image.get_extent() for image in ax.images)
+        gap = ax.transData.transform([(first[1] + 1, 0), (second[0] - 1, 0)])[:, 0]
+        assert not changed[:, int(np.ceil(gap[0])) : int(gap[1])].any()
+
     def test_colours_follow_the_group(self, square):
         values, places = square
         rois = [

@@ -265,6 +265,17 @@ class TestSelector:
         assert (labels == "ROI 1").sum() == 2
         assert first.run == "a"
 
+    def test_beside_the_images_there_is_nothing_to_mark(self, tissue):
+        selector = RoiSelector(tissue.iloc[:, 0], shape="rectangle")
+        hand = Hand(selector)
+        first, second = (image.get_extent() for image in selector.ax.images)
+        middle = (first[1] + second[0]) / 2
+        hand.drag((middle - 0.3, first[3] + 0.1), (middle + 0.3, first[3] + 1))
+        assert selector.rois == []
+        assert "no image" in hand.status()
+        hand.drag((middle - 0.3, first[3] + 0.1), (second[0] + 1, first[3] + 1))
+        assert [roi.run for roi in selector.rois] == ["b"]
+
     def test_in_an_axes_of_ones_own(self, square):
         figure, (ax, other) = plt.subplots(1, 2)
         selector = RoiSelector(*square, ax=ax)
