@@ -42,8 +42,8 @@ def namespace_of(*arrays: Any) -> ModuleType:
 
 
 def is_numpy(xp: ModuleType) -> bool:
-    """Whether `xp` is NumPy or one of its wrappers."""
-    return array_api_compat.is_numpy_namespace(xp) or xp is np
+    """Whether `xp` is NumPy or one of its wrappers, scikit-learn's own included."""
+    return namespace_name(xp) == "numpy"
 
 
 def is_numpy_array(array: Any) -> bool:
@@ -120,7 +120,7 @@ def to_numpy(array: Any) -> np.ndarray:
 
 
 def check_same_namespace(estimator: Any, method: str, fitted: Any, X: Any) -> None:
-    """Raise when `X` lives in another array library than the fitted attribute.
+    """Raise when `X` is not where the fitted attribute is.
 
     Parameters
     ----------
@@ -136,16 +136,28 @@ def check_same_namespace(estimator: Any, method: str, fitted: Any, X: Any) -> No
     Raises
     ------
     ValueError
-        When the two libraries differ.
+        When the two differ in their libraries or in their devices.
     """
-    fitted_name = namespace_name(namespace_of(fitted))
+    fitted_name = namespace_name(array_namespace(fitted))
     found = namespace_name(namespace_of(X))
-    if fitted_name != found:
-        name = type(estimator).__name__
-        message = (
-            f"Inputs passed to {name}.{method}() must use the same namespace and the "
-            f"same device as those passed to fit(): fit() received {fitted_name}, "
-            f"{method}() received {found}. Convert X with {fitted_name}.asarray, or "
-            f"fit {name} again."
-        )
-        raise ValueError(message)
+    if fitted_name == found:
+        if fitted_name == "numpy":
+            return
+        devices = device_of(fitted), device_of(X)
+        if devices[0] == devices[1]:
+            return
+        there, here = (f"{fitted_name} on {device}" for device in devices)
+        remedy = f"Move X to {devices[0]}"
+    else:
+        there, here = fitted_name, found
+        remedy = f"Convert X with {fitted_name}.asarray"
+        if is_numpy(namespace_of(fitted)):
+            # Arrays of all libraries count as NumPy's while dispatch is off.
+            remedy += " and turn scikit-learn's array_api_dispatch on"
+    name = type(estimator).__name__
+    message = (
+        f"Inputs passed to {name}.{method}() must use the same namespace and the "
+        f"same device as those passed to fit(): fit() received {there}, "
+        f"{method}() received {here}. {remedy}, or fit {name} again."
+    )
+    raise ValueError(message)

@@ -280,6 +280,8 @@ class ShrunkenCentroidClassifier(ClassifierMixin, BaseEstimator):
         -------
         accuracy : float
         """
+        check_is_fitted(self)
+        check_same_namespace(self, "score", self.centroids_, X)
         found = self.predict(X, coordinates=coordinates, runs=runs)
         return float(accuracy_score(y, found, sample_weight=sample_weight))
 

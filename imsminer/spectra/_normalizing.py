@@ -220,6 +220,8 @@ class _Normalizer(SameColumns, SpectraTransformer):
         """
         check_is_fitted(self)
         values = self._values(X, reset=False)
+        if not isinstance(X, Spectra):
+            check_same_namespace(self, "factors", self.factors_, values)
         return factors_of(self._measures(values, self._kernel), self.scale_)
 
     def inverse_transform(self, X: Any, *, factors: Any = None) -> Any:

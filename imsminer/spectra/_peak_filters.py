@@ -8,7 +8,7 @@ import pandas as pd
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
-from imsminer._array import device_of, namespace_of
+from imsminer._array import device_of, namespace_of, to_numpy
 from imsminer.core.axis import MassAxis
 from imsminer.core.engine import axis_statistics
 from imsminer.core.peaktable import match_peaks
@@ -63,7 +63,7 @@ def label_frequency(
     """
     if y is None:
         return None
-    labels = np.asarray(y)
+    labels = to_numpy(y)
     check_consistent_length(X, labels)
     if type_of_target(labels) not in ("binary", "multiclass"):
         return None

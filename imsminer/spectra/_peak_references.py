@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from imsminer._array import is_numpy, namespace_of, to_numpy
+from imsminer._array import namespace_of, to_numpy
 from imsminer.core._grid import sample_points
 from imsminer.core.axis import MassAxis
 from imsminer.core.binning import sample_cells
@@ -120,12 +120,12 @@ def spectra_references(
 def array_references(X: Any) -> tuple[References, Any, Any, Any]:
     """Return the same of an array; the three spectra in its namespace."""
     xp = namespace_of(X)
-    # Sums of float32 are float64 on NumPy; other libraries add pairwise.
-    exact = {"dtype": xp.float64} if is_numpy(xp) else {}
-    mean = xp.sum(X, axis=0, **exact) / X.shape[0]
+    # Rows of float32 added one by one would lose digits.
+    mean = xp.sum(X, axis=0, dtype=xp.float64) / X.shape[0]
     frequency = xp.mean(xp.astype(X > 0, X.dtype), axis=0)
-    spectra = mean, xp.max(X, axis=0), frequency
-    everything = *spectra, xp.std(X, axis=0)
+    maximum = xp.max(X, axis=0)
+    everything = mean, maximum, frequency, xp.std(X, axis=0)
     host = (to_numpy(spectrum).astype(np.float64) for spectrum in everything)
     mz = np.arange(X.shape[1], dtype=np.float64)
-    return References(*host, mz, X.shape[0], False, has_mz=False), *spectra
+    references = References(*host, mz, X.shape[0], False, has_mz=False)
+    return references, xp.astype(mean, X.dtype), maximum, frequency

@@ -351,6 +351,8 @@ class MassAligner(SameColumns, SpectraTransformer):
             values = self._check_spectra(X, reset=False)
         else:
             values = check_values(self, X, reset=False)
+            like = getattr(self, "_like", values)
+            check_same_namespace(self, "report", like, values)
         run_of_row, ppm = runs_of(values), isinstance(values, Spectra)
         if self._kernel is None:
             return pixel_table(None, run_of_row, ppm)

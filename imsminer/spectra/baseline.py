@@ -208,6 +208,7 @@ class BaselineSubtractor(SameColumns, SpectraTransformer):
             The fitted estimator.
         """
         self._validate_params()
+        self.__dict__.pop("_like", None)
         self._check_method()
         self.baseline_, self.mz_ = None, None
         if isinstance(X, Spectra):

@@ -101,6 +101,7 @@ class SpectraCache(SameColumns, SpectraTransformer):
             The estimator itself.
         """
         self._validate_params()
+        self.__dict__.pop("_like", None)
         if isinstance(X, Spectra):
             self._check_spectra(X, reset=True)
         else:
@@ -130,7 +131,8 @@ class SpectraCache(SameColumns, SpectraTransformer):
         check_is_fitted(self)
         if not isinstance(X, Spectra):
             values = check_values(self, X, reset=False)
-            check_same_namespace(self, "transform", self._like, values)
+            like = getattr(self, "_like", values)
+            check_same_namespace(self, "transform", like, values)
             return frame_like(X, values)
         X = self._check_spectra(X, reset=False)
         computed = tuple(k for k in X.queue if not isinstance(k, MoveToNamespace))

@@ -347,6 +347,8 @@ class MassCalibrator(SameColumns, SpectraTransformer):
             values = self._check_spectra(X, reset=False)
         else:
             values = check_values(self, X, reset=False)
+            like = getattr(self, "_like", values)
+            check_same_namespace(self, "pixel_report", like, values)
         if self._kernel is not None:
             self._require_unit(ppm=isinstance(X, Spectra))
         unit = "ppm" if self._ppm else "points"

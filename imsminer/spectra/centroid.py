@@ -155,6 +155,7 @@ class CentroidSpectra(SameColumns, SpectraTransformer):
             The fitted estimator.
         """
         self._validate_params()
+        self.__dict__.pop("_like", None)
         if isinstance(X, Spectra):
             self._check_spectra(X, reset=True)
         else:

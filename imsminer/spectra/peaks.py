@@ -388,7 +388,8 @@ tuple of two floats, default="zscore"
         return hasattr(self, "peaks_")
 
     def _bins(self, X: Any) -> Any:
-        bins = self.peaks_["bin"].to_numpy()
+        # A copy, because torch does not take read-only memory, such as a table's.
+        bins = self.peaks_["bin"].to_numpy(copy=True)
         return namespace_of(X).asarray(bins, device=device_of(X))
 
 

@@ -12,6 +12,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from imsminer import ImzMLReader, ImzMLWarning, MassAxis, PeakPicker, Spectra
 from imsminer.core.peaktable import match_peaks
 from imsminer.datasets import make_ims
+from imsminer.spectra._peak_references import array_references
 
 FWHM_PER_SD = 2.3548200450309493
 
@@ -320,3 +321,11 @@ def test_bad_parameters(simple, parameters, message):
 def test_no_pixels(simple):
     with pytest.raises(ValueError, match="0 pixels"):
         PeakPicker().fit(simple[:0])
+
+
+def test_means_of_many_rows_of_float32_lose_no_digits():
+    X = np.full((200_000, 2), 0.1, np.float32)
+    host, mean, _, _ = array_references(X)
+    assert mean.dtype == np.float32
+    np.testing.assert_allclose(host.mean, X[0].astype(np.float64), rtol=1e-12)
+    np.testing.assert_array_equal(mean, X[0])
