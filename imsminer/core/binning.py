@@ -5,7 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from imsminer._array import array_namespace, device_of, is_numpy_array, to_numpy
+from imsminer._array import (
+    array_namespace,
+    device_kernels,
+    device_of,
+    is_numpy_array,
+    to_numpy,
+)
 from imsminer.core._kernels import (
     accumulate_numba,
     accumulate_xp,
@@ -204,7 +210,10 @@ class _Accumulator:
             else (sums.total,)
         )
         self._n_pixels = 0
-        self._n_dropped = 0
+        self._n_dropped: Any = 0
+        # Sums of arrays of other libraries, and the bins, stay where those arrays are.
+        self._elsewhere: tuple | None = None
+        self._moved_bins: dict[str, list] = {}
         self._rebinning: tuple[np.ndarray, tuple] | None = None
         # What the kernels of each kind take after the points.
         self._bins: dict[str, tuple] = {}
@@ -227,60 +236,85 @@ class _Accumulator:
 
     def result(self) -> AxisStatistics:
         """Return the statistics of what was added."""
-        return replace(self._sums, n_pixels=self._n_pixels, n_dropped=self._n_dropped)
+        parts, self._elsewhere = self._elsewhere or (), None
+        for number, part in enumerate(parts):
+            array = self._arrays[number]
+            if number == 1:
+                np.maximum(array, to_numpy(part), out=array)
+            else:
+                array += to_numpy(part)
+        n_dropped = int(self._n_dropped)
+        return replace(self._sums, n_pixels=self._n_pixels, n_dropped=n_dropped)
 
     def _add_rows(self, intensity: Any) -> None:
         brief = len(self._arrays) == 1
         if is_numpy_array(intensity):
             name = "sum_rows" if brief else "accumulate_rows"
             getattr(accumulate_numba, name)(intensity, *self._arrays)
-        elif brief:
-            self._merge((accumulate_xp.sum_rows(intensity),))
+            return
+        kernels = device_kernels(intensity, accumulate_xp)
+        if brief:
+            self._merge((kernels.sum_rows(intensity),))
         else:
-            self._merge(accumulate_xp.accumulate_rows(intensity))
+            self._merge(kernels.accumulate_rows(intensity))
 
-    def _add_points(self, chunk: SpectrumChunk) -> int:
+    def _add_points(self, chunk: SpectrumChunk) -> Any:
         """Add ragged spectra; return how many points lie outside the axis."""
         kind = self._binner.kind(chunk)
         brief = len(self._arrays) == 1
         name = f"{kind}{'sum' if brief else 'accumulate'}_points"
         points: tuple = (chunk.mz, chunk.intensity)
-        if not (brief and kind):
-            points = (*points, chunk.indptr)
         bins = self._bins[kind]
         if is_numpy_array(chunk.intensity):
+            if not (brief and kind):
+                points = (*points, chunk.indptr)
             kernels = binning_spread_numba if kind else binning_numba
             return getattr(kernels, name)(*points, *bins, *self._arrays)
-        xp, device = array_namespace(chunk.mz), device_of(chunk.mz)
-        kernels = binning_spread_xp if kind else binning_xp
-        # The reference searches without guides.
-        arrays = [part for part in bins if isinstance(part, np.ndarray)]
-        arrays = [xp.asarray(part, device=device) for part in arrays]
-        *parts, dropped = getattr(kernels, name)(*points, *arrays)
+        if kind not in self._moved_bins:
+            xp, device = array_namespace(chunk.mz), device_of(chunk.mz)
+            # The others search without guides.
+            arrays = [part for part in bins if isinstance(part, np.ndarray)]
+            moved = [xp.asarray(part, device=device) for part in arrays]
+            self._moved_bins[kind] = moved
+        kernels = device_kernels(
+            chunk.intensity, binning_spread_xp if kind else binning_xp
+        )
+        *parts, dropped = getattr(kernels, name)(
+            *points, chunk.indptr, *self._moved_bins[kind]
+        )
         self._merge(tuple(parts))
         return dropped
 
     def _merge(self, parts: tuple) -> None:
-        """Add statistics that were computed in another array library."""
-        for number, (array, part) in enumerate(zip(self._arrays, parts, strict=True)):
-            if number == 1:
-                np.maximum(array, to_numpy(part), out=array)
-            else:
-                array += to_numpy(part)
+        """Add statistics of another array library; `result` fetches them, once."""
+        if self._elsewhere is not None:
+            xp = array_namespace(*parts)
+            parts = tuple(
+                xp.maximum(mine, part) if number == 1 else mine + part
+                for number, (mine, part) in enumerate(
+                    zip(self._elsewhere, parts, strict=True)
+                )
+            )
+        self._elsewhere = parts
 
     def _rebin(self, chunk: SpectrumChunk) -> Any:
         assert self._binner.edges is not None
+        numpy_chunk = is_numpy_array(chunk.intensity)
         if self._rebinning is None or self._rebinning[0] is not chunk.mz:
-            matrix = binning_rebin_numba.overlap_matrix(
+            matrix: tuple = binning_rebin_numba.overlap_matrix(
                 chunk.mz, None, self._binner.edges, chunk.profile
             )
+            if not numpy_chunk:
+                xp, device = (
+                    array_namespace(chunk.intensity),
+                    device_of(chunk.intensity),
+                )
+                matrix = tuple(xp.asarray(part, device=device) for part in matrix)
             self._rebinning = (chunk.mz, matrix)
         matrix = self._rebinning[1]
-        if not is_numpy_array(chunk.intensity):
-            xp = array_namespace(chunk.intensity)
-            return binning_rebin_xp.rebin_rows(
-                chunk.intensity, *map(xp.asarray, matrix)
-            )
+        if not numpy_chunk:
+            kernels = device_kernels(chunk.intensity, binning_rebin_xp)
+            return kernels.rebin_rows(chunk.intensity, *matrix)
         out = np.empty((chunk.n_spectra, self._binner.centers.size))
         binning_rebin_numba.rebin_rows(chunk.intensity, *matrix, out)
         return out

@@ -20,16 +20,20 @@ __all__ = [
 
 
 def spread_sum_points(
-    mz: Any, intensity: Any, cell_edges: Any, edges: Any
-) -> tuple[Any, int]:
-    """Spread profile samples over the bins they overlap, and sum."""
+    mz: Any, intensity: Any, indptr: Any, cell_edges: Any, edges: Any
+) -> tuple[Any, Any]:
+    """Spread profile samples over the bins they overlap, and sum.
+
+    Returned beside the sums is how many samples lie outside. `indptr` is not needed
+    here; it stands for equal arguments with the GPU kernel.
+    """
     bins, values, _, dropped = _spread(mz, intensity, cell_edges, edges)
     return _scatter_add(bins, values, edges.shape[0] - 1), dropped
 
 
 def spread_accumulate_points(
     mz: Any, intensity: Any, indptr: Any, cell_edges: Any, edges: Any
-) -> tuple[Any, Any, Any, Any, int]:
+) -> tuple[Any, Any, Any, Any, Any]:
     """Do the same for the four statistics, taken once per spectrum and bin."""
     xp = array_namespace(mz)
     bins, values, sample, dropped = _spread(mz, intensity, cell_edges, edges)
@@ -38,8 +42,8 @@ def spread_accumulate_points(
 
 
 def linear_sum_points(
-    mz: Any, intensity: Any, edges: Any, centers: Any
-) -> tuple[Any, int]:
+    mz: Any, intensity: Any, indptr: Any, edges: Any, centers: Any
+) -> tuple[Any, Any]:
     """Share each sample between the two nearest bins, so that its m/z is kept; sum."""
     bins, values, _, dropped = _linear(mz, intensity, edges, centers)
     return _scatter_add(bins, values, centers.shape[0]), dropped
@@ -47,7 +51,7 @@ def linear_sum_points(
 
 def linear_accumulate_points(
     mz: Any, intensity: Any, indptr: Any, edges: Any, centers: Any
-) -> tuple[Any, Any, Any, Any, int]:
+) -> tuple[Any, Any, Any, Any, Any]:
     """Do the same for the four statistics, taken once per spectrum and bin."""
     xp = array_namespace(mz)
     bins, values, sample, dropped = _linear(mz, intensity, edges, centers)

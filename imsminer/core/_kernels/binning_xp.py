@@ -25,9 +25,10 @@ def find_bins(mz: Any, edges: Any) -> Any:
     return xp.where(inside, xp.astype(bins, xp.int64), -1)
 
 
-def sum_points(mz: Any, intensity: Any, indptr: Any, edges: Any) -> tuple[Any, int]:
+def sum_points(mz: Any, intensity: Any, indptr: Any, edges: Any) -> tuple[Any, Any]:
     """Return the sum of the points in each bin, and how many points lie outside.
 
+    The number is an array without axes: reading it would wait for the device.
     `indptr` is not needed here; it stands for equal arguments with the CPU kernel.
     """
     xp = array_namespace(mz)
@@ -38,7 +39,7 @@ def sum_points(mz: Any, intensity: Any, indptr: Any, edges: Any) -> tuple[Any, i
 
 def accumulate_points(
     mz: Any, intensity: Any, indptr: Any, edges: Any
-) -> tuple[Any, Any, Any, Any, int]:
+) -> tuple[Any, Any, Any, Any, Any]:
     """Return sum, maximum, count of values above 0, sum of squares, points outside.
 
     Points of one spectrum that share a bin add up first; a bin without points is 0.
@@ -64,9 +65,9 @@ def _owners(indptr: Any, like: Any) -> Any:
     return xp.astype(xp.searchsorted(indptr, points, side="right") - 1, xp.int64)
 
 
-def _count_negative(bins: Any) -> int:
+def _count_negative(bins: Any) -> Any:
     xp = array_namespace(bins)
-    return int(xp.sum(xp.astype(bins < 0, xp.int64)))
+    return xp.sum(xp.astype(bins < 0, xp.int64))
 
 
 def _scatter_add(bins: Any, values: Any, n_bins: int) -> Any:
