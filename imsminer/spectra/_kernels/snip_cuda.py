@@ -16,11 +16,13 @@ Sums are taken in a fixed order: results do not vary.
 """
 
 import math
+from typing import Any
 
 from numba import cuda
 
 from imsminer._array import array_namespace, device_of, to_numpy
 from imsminer._cuda import SIMULATED, launch, launch_blocks
+from imsminer.spectra._kernels.search_cuda import lower_bound, upper_bound
 
 # These are a few operations on whole arrays, which CuPy does as well.
 from imsminer.spectra._kernels.snip_xp import (
@@ -53,7 +55,7 @@ POINTS = 32 if SIMULATED else 1024
 POINTS_HALO = POINTS // 8
 
 
-def snip_rows(X, reach, linear=False):
+def snip_rows(X: Any, reach: Any, linear: bool = False) -> Any:
     """Return the rows of `X` (n, m) minus their SNIP baselines, at least 0.
 
     `reach` (m,) is the half window at each point, in points: an array of the host, or
@@ -92,7 +94,15 @@ def snip_rows(X, reach, linear=False):
     return xp.reshape(out, X.shape)
 
 
-def snip_points(intensity, indptr, position, length, reach, widest, linear=False):
+def snip_points(
+    intensity: Any,
+    indptr: Any,
+    position: Any,
+    length: Any,
+    reach: Any,
+    widest: int,
+    linear: bool = False,
+) -> Any:
     """Do the same for ragged spectra: grid points that are not stored are 0.
 
     `position` and `length` come from :func:`grid_positions`; `reach` (n_points,) is
@@ -126,7 +136,7 @@ def snip_points(intensity, indptr, position, length, reach, widest, linear=False
     return out
 
 
-def _together(widest, halo):
+def _together(widest: int, halo: int) -> list[tuple[int, int, int]]:
     """Return which windows, from `widest` to 1, share a launch, and their sums."""
     found = []
     first = last = total = widest
@@ -238,36 +248,6 @@ def _clip_rows(
         out[begin + j] = _rest(X[begin + j], base, linear) if closing else base
 
 
-@cuda.jit(device=True)
-def _lower_bound(place, low, high, wanted):
-    """Return the first index from `low` on whose place is not below `wanted`.
-
-    That of `high` is known not to be.
-    """
-    while low < high:
-        middle = (low + high) // 2
-        if place[middle] < wanted:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@cuda.jit(device=True)
-def _upper_bound(place, low, high, wanted):
-    """Return the last index up to `high` whose place is not above `wanted`.
-
-    That of `low` is known not to be.
-    """
-    while low < high:
-        middle = (low + high + 1) // 2
-        if place[middle] > wanted:
-            high = middle - 1
-        else:
-            low = middle
-    return low
-
-
 @cuda.jit
 def _clip_points_once(values, place, reach, width, linear, out):
     """One pass over ragged spectra, one thread for each stored point."""
@@ -279,8 +259,8 @@ def _clip_points_once(values, place, reach, width, linear, out):
     if reach[k] >= width:
         ground = _level(values.dtype.type(0), linear)
         p = place[k]
-        a = _lower_bound(place, max(k - width, 0), k, p - width)
-        b = _upper_bound(place, k, min(k + width, n - 1), p + width)
+        a = lower_bound(place, max(k - width, 0), k, p - width)
+        b = upper_bound(place, k, min(k + width + 1, n), p + width) - 1
         left = values[a] if place[a] == p - width else ground
         right = values[b] if place[b] == p + width else ground
         mean = values.dtype.type(0.5) * (left + right)
@@ -305,8 +285,8 @@ def _clip_points(
         y = values[k]
         here = _level(y, linear) if opening else y
         p, near = place[k], reach[k]
-        a = _lower_bound(place, max(k - first, 0), k, p - first)
-        b = _upper_bound(place, k, min(k + first, n - 1), p + first)
+        a = lower_bound(place, max(k - first, 0), k, p - first)
+        b = upper_bound(place, k, min(k + first + 1, n), p + first) - 1
     kept[0, t] = here
     cuda.syncthreads()
     now, used = 0, 0
