@@ -1,20 +1,42 @@
 """Means and medians over the pixels around each pixel, where the values live."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 
-from imsminer._array import array_namespace, device_of, is_numpy_array
+from imsminer._array import (
+    array_namespace,
+    device_kernels,
+    device_of,
+    is_numpy_array,
+)
 from imsminer.core.grid import Pixels, gaussian_weights, neighbor_matrix
 from imsminer.images._kernels import neighbors_numba, neighbors_xp
 from imsminer.images._spatial_weights import spatial_weights
 
 __all__ = [
+    "MovedWeights",
+    "Weights",
     "mean_over_neighbors",
     "median_over_neighbors",
+    "moved_neighborhoods",
+    "moved_weights",
+    "neighborhoods",
     "weighted_mean",
 ]
+
+
+class MovedWeights(NamedTuple):
+    """Weights of neighbours where the values live, as a padded table."""
+
+    index: Any
+    """int64 array of shape (n_pixels, n_slots): row numbers of the neighbours."""
+    weight: Any
+    """float64 array like it, whose rows sum to 1; 0 in slots that are not used."""
+
+
+Weights = sparse.csr_array | MovedWeights
 
 
 def mean_over_neighbors(
@@ -50,24 +72,43 @@ def mean_over_neighbors(
     return weighted_mean(values, weights)
 
 
-def weighted_mean(values: Any, weights: sparse.csr_array) -> Any:
+def weighted_mean(values: Any, weights: Weights) -> Any:
     """Mean over the pixels in each row of a matrix of weights.
 
     Parameters
     ----------
     values : float array of shape (n_pixels, n_features)
         In any namespace.
-    weights : csr_array of shape (n_pixels, n_pixels)
-        At least one weight above 0 in each row.
+    weights : csr_array of shape (n_pixels, n_pixels), or MovedWeights
+        At least one weight above 0 in each row. What :func:`moved_weights` returns
+        saves moving them again.
 
     Returns
     -------
     array like `values`
     """
-    total = np.asarray(weights.sum(axis=1)).ravel()
-    share = sparse.csr_array(sparse.diags_array(1 / total) @ weights)
     if is_numpy_array(values):
-        return share.astype(values.dtype) @ values
+        return _shares(weights).astype(values.dtype) @ values
+    moved = moved_weights(weights, values)
+    xp = array_namespace(values)
+    return device_kernels(values, neighbors_xp).neighbor_mean(
+        values, moved.index, xp.astype(moved.weight, values.dtype, copy=False)
+    )
+
+
+def moved_weights(weights: Weights, values: Any) -> Weights:
+    """Move weights to where values live, when their means are taken more than once.
+
+    Parameters
+    ----------
+    weights : csr_array or MovedWeights
+        As in :func:`weighted_mean`.
+    values : array
+        In any namespace. For NumPy the weights are returned as they are.
+    """
+    if is_numpy_array(values) or isinstance(weights, MovedWeights):
+        return weights
+    share = _shares(weights)
     slots = np.diff(share.indptr)
     position = np.arange(share.nnz) - np.repeat(share.indptr[:-1], slots)
     row = np.repeat(np.arange(slots.shape[0]), slots)
@@ -76,11 +117,15 @@ def weighted_mean(values: Any, weights: sparse.csr_array) -> Any:
     index[row, position] = share.indices
     weight[row, position] = share.data
     xp, device = array_namespace(values), device_of(values)
-    return neighbors_xp.neighbor_mean(
-        values,
-        xp.asarray(index, device=device),
-        xp.asarray(weight, dtype=values.dtype, device=device),
+    return MovedWeights(
+        xp.asarray(index, device=device), xp.asarray(weight, device=device)
     )
+
+
+def _shares(weights: sparse.csr_array) -> sparse.csr_array:
+    """Weights whose rows sum to 1."""
+    total = np.asarray(weights.sum(axis=1)).ravel()
+    return sparse.csr_array(sparse.diags_array(1 / total) @ weights)
 
 
 def median_over_neighbors(values: Any, pixels: Pixels, radius: int = 1) -> Any:
@@ -99,14 +144,32 @@ def median_over_neighbors(values: Any, pixels: Pixels, radius: int = 1) -> Any:
     -------
     array like `values`
     """
-    around = neighbor_matrix(pixels, radius)
-    around = sparse.csr_array(around + sparse.eye_array(*around.shape, dtype=np.int8))
-    around.sort_indices()
+    around = neighborhoods(pixels, radius)
     if is_numpy_array(values):
         images = np.ascontiguousarray(values.T)
         out = np.empty_like(images)
         neighbors_numba.neighbor_median(images, around.indptr, around.indices, out)
         return np.ascontiguousarray(out.T)
+    groups = moved_neighborhoods(around, values)
+    return device_kernels(values, neighbors_xp).neighbor_median(values, groups)
+
+
+def neighborhoods(pixels: Pixels, radius: int = 1) -> sparse.csr_array:
+    """Each pixel and its neighbours within the mask, one neighbourhood a row."""
+    around = neighbor_matrix(pixels, radius)
+    around = sparse.csr_array(around + sparse.eye_array(*around.shape, dtype=np.int8))
+    around.sort_indices()
+    return around
+
+
+def moved_neighborhoods(around: sparse.csr_array, values: Any) -> list[tuple[Any, Any]]:
+    """Neighbourhoods by their size, where values live that are not NumPy's.
+
+    Returns
+    -------
+    list of (rows, index)
+        As :func:`imsminer.images._kernels.neighbors_xp.neighbor_median` takes them.
+    """
     xp, device = array_namespace(values), device_of(values)
     slots = np.diff(around.indptr)
     groups = []
@@ -119,4 +182,4 @@ def median_over_neighbors(values: Any, pixels: Pixels, radius: int = 1) -> Any:
                 xp.asarray(index.astype(np.int64), device=device),
             )
         )
-    return neighbors_xp.neighbor_median(values, groups)
+    return groups

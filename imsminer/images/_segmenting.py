@@ -13,9 +13,14 @@ from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from imsminer._array import array_namespace, device_of, is_numpy_array, to_numpy
-from imsminer.images._kernels import shrunken_numba
-from imsminer.images._kernels.kmeans_xp import distances, nearest
+from imsminer._array import (
+    array_namespace,
+    device_kernels,
+    device_of,
+    is_numpy_array,
+    to_numpy,
+)
+from imsminer.images._kernels import kmeans_xp, shrunken_numba
 from imsminer.images._kmeans import by_size, kmeans
 from imsminer.images._neighbors import weighted_mean
 from imsminer.images._shrunken import Centroids, class_distances, segment
@@ -52,10 +57,10 @@ class Nearest(NamedTuple):
     centers: Any
 
     def labels(self, points: Any, weights: sparse.csr_array | None) -> Any:
-        return nearest(points, self.centers)
+        return device_kernels(points, kmeans_xp).nearest(points, self.centers)
 
     def distances(self, points: Any, weights: sparse.csr_array | None) -> Any:
-        return distances(points, self.centers)
+        return device_kernels(points, kmeans_xp).distances(points, self.centers)
 
 
 class Mixture(NamedTuple):
@@ -222,7 +227,7 @@ def by_shrunken_centroids(
         )
         warnings.warn(message, ConvergenceWarning, stacklevel=4)
     fitted, distance = found.centroids, found.distance
-    nearest = np.argmin(to_numpy(distance), axis=1)
+    nearest = to_numpy(xp.argmin(distance, axis=1))
     labels, order = by_size(nearest, fitted.centers.shape[0])
     place = xp.asarray(order, device=device_of(points))
     fitted = fitted._replace(

@@ -9,9 +9,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from imsminer._array import array_namespace, device_of, is_numpy_array, to_numpy
+from imsminer._array import (
+    array_namespace,
+    device_kernels,
+    device_of,
+    is_numpy_array,
+    to_numpy,
+)
 from imsminer.images._kernels import shrunken_numba, shrunken_xp
-from imsminer.images._neighbors import weighted_mean
+from imsminer.images._neighbors import Weights, moved_weights, weighted_mean
 
 __all__ = [
     "Centroids",
@@ -94,7 +100,7 @@ def shrunken_centroids(
 
 
 def class_distances(
-    points: Any, centers: Any, scale: Any, weights: sparse.csr_array | None
+    points: Any, centers: Any, scale: Any, weights: Weights | None
 ) -> Any:
     """Distance of each pixel's neighbourhood to each class, (n_points, n_classes).
 
@@ -103,7 +109,7 @@ def class_distances(
     points : float array of shape (n_points, n_features)
     centers, scale : arrays
         Of :class:`Centroids`.
-    weights : csr_array of shape (n_points, n_points) or None
+    weights : csr_array of shape (n_points, n_points), MovedWeights, or None
         From :func:`spatial_weights`; `None` takes each pixel by itself.
 
     Returns
@@ -114,10 +120,8 @@ def class_distances(
         found: Any = np.empty((points.shape[0], centers.shape[0]))
         shrunken_numba.class_distances(points, centers, scale, found)
     else:
-        xp = array_namespace(points)
-        found = shrunken_xp.class_distances(
-            xp.astype(points, xp.float64), centers, scale
-        )
+        kernels = device_kernels(points, shrunken_xp)
+        found = kernels.class_distances(points, centers, scale)
     return found if weights is None else weighted_mean(found, weights)
 
 
@@ -155,14 +159,15 @@ def segment(
     """
     xp, device = array_namespace(points), device_of(points)
     found = np.unique(labels, return_inverse=True)[1]
+    around = None if weights is None else moved_weights(weights, points)
     moved, n_iter = 1.0, 0
     while moved > ENOUGH and n_iter < max_iter:
         n_iter += 1
         before, n_classes = found, int(found.max()) + 1
         codes = xp.asarray(before, device=device)
         fitted = shrunken_centroids(points, codes, n_classes, shrinkage)
-        distance = class_distances(points, fitted.centers, fitted.scale, weights)
-        nearest = np.argmin(to_numpy(distance), axis=1)
+        distance = class_distances(points, fitted.centers, fitted.scale, around)
+        nearest = to_numpy(xp.argmin(distance, axis=1))
         moved = float(np.mean(nearest != before))
         # Segments that have lost all of their pixels are gone.
         kept, found = np.unique(nearest, return_inverse=True)
@@ -177,10 +182,9 @@ def segment(
 def _sums(points: Any, labels: Any, n_classes: int) -> tuple[Any, Any]:
     """Sums per class, and a function from their means to sums of squares within."""
     if not is_numpy_array(points):
-        xp = array_namespace(points)
-        wide = xp.astype(points, xp.float64)
-        sums = shrunken_xp.class_sums(wide, labels, n_classes)
-        return sums, lambda means: shrunken_xp.squares_within(wide, labels, means)
+        kernels = device_kernels(points, shrunken_xp)
+        sums = kernels.class_sums(points, labels, n_classes)
+        return sums, lambda means: kernels.squares_within(points, labels, means)
     sums = np.zeros((n_classes, points.shape[1]))
     shrunken_numba.class_sums(points, labels, sums)
 

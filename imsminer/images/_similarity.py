@@ -4,18 +4,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 from sklearn import get_config
 
-from imsminer._array import is_numpy_array, namespace_of
+from imsminer._array import device_kernels, is_numpy_array, namespace_of
 from imsminer.core.grid import (
     Pixels,
     coordinates_of,
     known_coordinates,
-    neighbor_matrix,
 )
-from imsminer.images._kernels import neighbors_numba
-from imsminer.images._neighbors import median_over_neighbors
+from imsminer.images._kernels import neighbors_numba, neighbors_xp
+from imsminer.images._neighbors import moved_neighborhoods, neighborhoods
 
 __all__ = [
     "SIMILARITIES",
@@ -69,13 +67,13 @@ def image_filter(
 
 def _median_filter(pixels: Pixels) -> Callable[[Any], Any]:
     """A median over 3 × 3 pixels that finds out once who is whose neighbour."""
-    around = neighbor_matrix(pixels)
-    around = sparse.csr_array(around + sparse.eye_array(*around.shape, dtype=np.int8))
-    around.sort_indices()
+    around = neighborhoods(pixels)
+    moved: list[Any] = []
 
     def median(block: Any) -> Any:
         if not is_numpy_array(block):
-            return median_over_neighbors(block, pixels)
+            moved[:] = moved or moved_neighborhoods(around, block)
+            return device_kernels(block, neighbors_xp).neighbor_median(block, moved)
         images = np.ascontiguousarray(block.T)
         out = np.empty_like(images)
         neighbors_numba.neighbor_median(images, around.indptr, around.indices, out)
