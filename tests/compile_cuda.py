@@ -2,10 +2,10 @@
 
     python tests/compile_cuda.py
 
-The simulator runs kernels as Python, and takes what a GPU does not. Here the examples of
-all ``test_*_cuda.py`` are called, and instead of a launch each kernel is compiled for the
-types of its arguments. NVVM comes with ``pip install "numba-cuda[cu13]"``. The exit code
-is 77 where it is missing, and 1 when a kernel does not compile.
+The simulator runs kernels as Python, and takes what a GPU does not. Here the examples
+of all ``test_*_cuda.py`` are called, and instead of a launch each kernel is compiled
+for the types of its arguments. NVVM comes with ``pip install "numba-cuda[cu13]"``. The
+exit code is 77 where it is missing, and 1 when a kernel does not compile.
 """
 
 import importlib
@@ -15,12 +15,15 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
+
+# Before numba is imported.
 os.environ.pop("NUMBA_ENABLE_CUDASIM", None)
+
+from numba import cuda, typeof
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-
-import numpy as np
-from numba import cuda, typeof
 
 #: Compute capability of the oldest cards that CUDA 13 knows.
 CAPABILITY = (7, 5)
