@@ -13,7 +13,7 @@ from imsminer._array import array_namespace, device_of, is_numpy_array, to_numpy
 from imsminer.core.binning import sample_cells
 from imsminer.core.chunk import SpectrumChunk
 from imsminer.core.spectra import Spectra
-from imsminer.spectra._kernels import snip_numba, snip_xp
+from imsminer.spectra._kernels import grid_xp, snip_numba
 
 __all__ = ["SampleGrid", "Width", "on_grid", "require_profile", "spacing_of"]
 
@@ -58,7 +58,7 @@ class SampleGrid:
             return np.interp(mz, self.knots, self.steps)
         xp = array_namespace(mz)
         knots, steps = self._in(xp, device_of(mz))
-        return snip_xp.interpolate(mz, knots, steps)
+        return grid_xp.interpolate(mz, knots, steps)
 
     def positions(self, chunk: SpectrumChunk, limit: int) -> tuple[Any, Any]:
         """Number the points of each spectrum of a chunk on the grid.
@@ -79,7 +79,7 @@ class SampleGrid:
         mz = xp.astype(chunk.mz, xp.float64, copy=False)
         bounds = xp.asarray(chunk.indptr, device=device)
         grid = (*self._in(xp, device), self.low, self.high, limit)
-        return snip_xp.grid_positions(mz, bounds, *grid)
+        return grid_xp.grid_positions(mz, bounds, *grid)
 
     def _in(self, xp: Any, device: Any) -> tuple[Any, Any]:
         return (
@@ -180,9 +180,9 @@ def on_grid(
             row[here] = values[start:stop]
             whole = np.interp(np.arange(n), here, mz)
         else:
-            row = snip_xp.with_zeros(values[start:stop], here, n)
+            row = grid_xp.with_zeros(values[start:stop], here, n)
             index = xp.arange(n, dtype=xp.float64, device=device)
-            whole = snip_xp.interpolate(index, xp.astype(here, xp.float64), mz)
+            whole = grid_xp.interpolate(index, xp.astype(here, xp.float64), mz)
         result = function(row[None, :], whole)
         parts.append(xp.take(result[0, :], here))
     return xp.concat(parts) if parts else values

@@ -9,7 +9,13 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from imsminer import BaselineSubtractor, Spectra, _optional
 from imsminer.exceptions import OptionalDependencyError
-from imsminer.spectra._kernels import snip_numba, tophat_numba, tophat_xp
+from imsminer.spectra._kernels import (
+    lift_numba,
+    lift_xp,
+    snip_numba,
+    tophat_numba,
+    tophat_xp,
+)
 
 OWN = ("snip", "tophat", "median", "local_minima", "polynomial", "noise")
 
@@ -66,6 +72,15 @@ def test_smooth_crowds_of_peaks_are_not_lifted():
     middle = BaselineSubtractor().fit_transform(comb[None])
     assert np.abs(lower - middle).max() < 7
     assert middle[0, 2000:2100].max() > 92
+
+
+def test_a_last_window_without_values_lifts_nothing():
+    Y = simulate(m=1805)[0]
+    rest = np.maximum(Y - 60, 0)
+    for hop in (600, 900):
+        out = np.empty_like(rest)
+        lift_numba.lift_rows(Y, rest, hop, False, out)
+        np.testing.assert_allclose(out, lift_xp.lift_rows(Y, rest, hop, False))
 
 
 def test_tophat_agrees_with_scipy():

@@ -7,7 +7,7 @@ from tests.spectra.on_device import check_like_reference
 
 pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
 
-from imsminer.spectra._kernels import snip_cuda, snip_xp
+from imsminer.spectra._kernels import grid_xp, snip_cuda, snip_numba, snip_xp
 
 DTYPES = (np.float32, np.float64)
 
@@ -37,7 +37,6 @@ RAGGED = [(7, 9), (0, 0), (1, 1), (40, 40), (20, 90), (1, 5), (0, 3), (13, 100)]
 
 def examples(put):
     """Yield (function, arguments) for every function and dtype."""
-    knots, steps = np.linspace(100, 130, 5), np.linspace(0.1, 0.13, 5)
     vary = np.random.default_rng(1).integers(1, 7, 60)
     for dtype in DTYPES:
         linear = dtype == np.float64
@@ -55,11 +54,6 @@ def examples(put):
     yield snip_cuda.snip_points, (put(values), *map(put, where), *more[:-1], True)
     wide = np.full(60, snip_cuda.HALO + 1)
     yield snip_cuda.snip_rows, (put(X), wide, False)
-    mz = 100 + np.cumsum(np.tile(np.linspace(0.1, 0.9, 7), 4))
-    where = put(mz), put(np.array([0, 3, 3, 28]))
-    grid = put(knots), put(steps), 99.0, 131.0, 5
-    yield snip_cuda.grid_positions, (*where, *grid)
-    yield snip_cuda.interpolate, (put(mz), put(knots), put(steps))
 
 
 def test_agrees_with_the_reference(device):
@@ -68,3 +62,20 @@ def test_agrees_with_the_reference(device):
 
 def test_has_what_the_reference_has():
     assert snip_cuda.__all__ == snip_xp.__all__
+
+
+def test_positions_are_those_of_the_cpu():
+    rng = np.random.default_rng(0)
+    mz = np.concatenate([np.sort(rng.uniform(100, 130, n)) for n in (40, 1, 7)])
+    indptr = np.array([0, 40, 40, 41, 48])
+    knots, steps = np.linspace(100, 130, 5), np.linspace(0.1, 0.13, 5)
+    grid = (mz, indptr, knots, steps, 99.0, 131.0)
+    for limit in (3, 10**7):
+        position, length = np.empty(mz.size, np.int64), np.empty(4, np.int64)
+        snip_numba.grid_positions(*grid, limit, position, length)
+        length[1] = 0
+        found = grid_xp.grid_positions(*grid, limit)
+        np.testing.assert_array_equal(found[0], position)
+        np.testing.assert_array_equal(found[1], length)
+    nothing = (mz[:0], indptr[:2] * 0, *grid[2:], 3)
+    assert [a.tolist() for a in grid_xp.grid_positions(*nothing)] == [[], [0]]

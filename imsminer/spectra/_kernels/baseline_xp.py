@@ -3,7 +3,7 @@
 from typing import Any
 
 from imsminer._array import array_namespace, device_of
-from imsminer.spectra._kernels.snip_xp import interpolate
+from imsminer.spectra._kernels.grid_xp import interpolate
 
 __all__ = ["minima_rows", "noise_rows", "polynomial_rows"]
 

@@ -67,7 +67,7 @@ def lift_points(
     """Do the same for ragged spectra: grid points that are not stored are 0.
 
     `position` and `length` come from
-    :func:`imsminer.spectra._kernels.snip_xp.grid_positions`.
+    :func:`imsminer.spectra._kernels.grid_xp.grid_positions`.
     """
     xp = array_namespace(rest)
     out = xp.empty_like(rest)

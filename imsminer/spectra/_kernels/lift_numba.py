@@ -113,7 +113,8 @@ def lift_rows(Y, R, hop, clip, out):
                     left, right = max(left, zero), max(right, zero)
                     bends[n] = abs((left - two * max(here, zero)) + right)
                     n += 1
-            levels[w] = _lift(rest[:n], bends[:n])
+            # The last window may stand so far beyond the end that it has no values.
+            levels[w] = _lift(rest[:n], bends[:n]) if n > 0 else 0.0
         for w in range(n_windows):
             part = slice(w * hop, min((w + 1) * hop, m))
             level, step = levels[w], 0.0

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from imsminer._array import array_namespace, device_of, to_numpy
-from imsminer.spectra._kernels.snip_xp import interpolate, with_zeros
+from imsminer._array import array_namespace, device_of
+from imsminer.spectra._kernels.grid_xp import interpolate, on_whole_grids
 
 __all__ = ["lift_points", "lift_rows"]
 
@@ -67,19 +67,15 @@ def lift_points(
     """Do the same for ragged spectra: grid points that are not stored are 0.
 
     `position` and `length` come from
-    :func:`imsminer.spectra._kernels.snip_xp.grid_positions`.
+    :func:`imsminer.spectra._kernels.grid_xp.grid_positions`.
     """
-    xp = array_namespace(rest)
-    bounds, sizes = to_numpy(indptr).tolist(), to_numpy(length).tolist()
-    parts = []
-    for start, stop, n in zip(bounds[:-1], bounds[1:], sizes, strict=True):
-        if start == stop:
-            continue
-        here = position[start:stop]
-        y, above = (with_zeros(a[start:stop], here, n) for a in (values, rest))
-        lowered = lift_rows(y[None, :], above[None, :], hop, clip)
-        parts.append(xp.take(lowered[0, :], here))
-    return xp.concat(parts) if parts else rest
+
+    def lift(y: Any, above: Any) -> Any:
+        return lift_rows(y[None, :], above[None, :], hop, clip)
+
+    if rest.shape[0] == 0:
+        return rest
+    return on_whole_grids(lift, (values, rest), indptr, position, length)
 
 
 def _ordered(values: Any, k: Any) -> Any:

@@ -22,26 +22,10 @@ from numba import cuda
 
 from imsminer._array import array_namespace, device_of, to_numpy
 from imsminer._cuda import SIMULATED, launch, launch_blocks
+from imsminer.spectra._kernels.grid_xp import place_apart
 from imsminer.spectra._kernels.search_cuda import lower_bound, upper_bound
 
-# These are a few operations on whole arrays, which CuPy does as well.
-from imsminer.spectra._kernels.snip_xp import (
-    grid_positions,
-    interpolate,
-    owners,
-    place_apart,
-    with_zeros,
-)
-
-__all__ = [
-    "grid_positions",
-    "interpolate",
-    "owners",
-    "place_apart",
-    "snip_points",
-    "snip_rows",
-    "with_zeros",
-]
+__all__ = ["snip_points", "snip_rows"]
 
 #: Values of a row that a block holds twice: all of the 48 KiB of shared memory that
 #: kernels have unasked, in float64.
@@ -105,7 +89,8 @@ def snip_points(
 ) -> Any:
     """Do the same for ragged spectra: grid points that are not stored are 0.
 
-    `position` and `length` come from :func:`grid_positions`; `reach` (n_points,) is
+    `position` and `length` come from
+    :func:`imsminer.spectra._kernels.grid_xp.grid_positions`; `reach` (n_points,) is
     the half window at each point, in points of the grid, and at most `widest`.
     """
     xp = array_namespace(intensity)
