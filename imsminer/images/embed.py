@@ -3,7 +3,7 @@
 import importlib.util
 import warnings
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from imsminer._array import device_of, is_numpy_array, namespace_of, to_numpy
 from imsminer._optional import import_optional
 from imsminer._sklearn_compat import Interval, StrOptions
+from imsminer.images import _cuml
 from imsminer.images._names import NumberedColumns
 
 __all__ = ["TSNEEmbedder"]
@@ -52,10 +53,12 @@ class TSNEEmbedder(NumberedColumns, TransformerMixin, BaseEstimator):
         that of the features, keeps all the distances as they are.
     max_iter : int, default=750
         Iterations, 250 of which are of early exaggeration.
-    engine : {"auto", "opentsne", "sklearn"}, default="auto"
+    engine : {"auto", "opentsne", "sklearn", "cuml"}, default="auto"
         ``"opentsne"`` needs the extra ``embedding`` (openTSNE). ``"sklearn"`` is
-        scikit-learn's Barnes-Hut on the same components. ``"auto"`` takes openTSNE
-        where it is installed, else scikit-learn, with a warning.
+        scikit-learn's Barnes-Hut on the same components. ``"cuml"`` computes PCA and
+        t-SNE on the GPU: two dimensions of CuPy arrays. ``"auto"`` takes cuML for
+        these where it is installed; else openTSNE where that is installed, else
+        scikit-learn, with a warning.
     n_jobs : int, default=None
         Threads. `None` means 1, unless within ``joblib.parallel_config``; -1 all cores.
         No library uses more, BLAS and OpenMP included, and none more than there are
@@ -70,7 +73,7 @@ class TSNEEmbedder(NumberedColumns, TransformerMixin, BaseEstimator):
         Where each pixel of ``fit`` is, in the dtype of X.
     kl_divergence_ : float
         Kullback-Leibler divergence that was reached, as the engine estimates it.
-    engine_ : {"opentsne", "sklearn"}
+    engine_ : {"opentsne", "sklearn", "cuml"}
         What computed it.
     n_features_in_ : int
         Number of features seen in ``fit``.
@@ -93,7 +96,9 @@ class TSNEEmbedder(NumberedColumns, TransformerMixin, BaseEstimator):
     which keeps its large-scale layout [3]_. It is chaotic: rounding differs with the
     order of the rows, and so do details of the embedding.
 
-    Arrays of other libraries are computed on the host and answered in their own.
+    Arrays of other libraries are computed on the host and answered in their own, unless
+    cuML takes them. Its embeddings differ a little from fit to fit, whatever the seed:
+    threads of a GPU add up in no fixed order.
 
     References
     ----------
@@ -123,7 +128,7 @@ class TSNEEmbedder(NumberedColumns, TransformerMixin, BaseEstimator):
         "perplexity": [Interval(Real, 0, None, closed="neither")],
         "n_pca": [Interval(Integral, 1, None, closed="left"), None],
         "max_iter": [Interval(Integral, 250, None, closed="left")],
-        "engine": [StrOptions({"auto", "opentsne", "sklearn"})],
+        "engine": [StrOptions({"auto", "opentsne", "sklearn", "cuml"})],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
     }
@@ -147,14 +152,25 @@ class TSNEEmbedder(NumberedColumns, TransformerMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def _choose_engine(self) -> str:
+    def _choose_engine(self, X: Any) -> str:
+        name = type(self).__name__
+        if self.engine == "cuml":
+            if self.n_components != 2:
+                message = (
+                    f"{name}: engine='cuml' embeds in 2 dimensions, but "
+                    f"n_components={self.n_components}. Take 2, or another engine."
+                )
+                raise ValueError(message)
+            _cuml.package_for(X, needed_by=f"{name} with engine='cuml'")
         if self.engine != "auto":
             return self.engine
+        if self.n_components == 2 and _cuml.package_for(X) is not None:
+            return "cuml"
         if importlib.util.find_spec("openTSNE") is not None:
             return "opentsne"
         message = (
-            f"{type(self).__name__}: openTSNE is not installed, so scikit-learn's "
-            "slower Barnes-Hut is used. Install it with: pip install '.[embedding]' "
+            f"{name}: openTSNE is not installed, so scikit-learn's slower Barnes-Hut "
+            "is used. Install it with: pip install '.[embedding]' "
             'in the source tree of imsminer, or pass engine="sklearn".'
         )
         warnings.warn(message, UserWarning, stacklevel=3)
@@ -177,9 +193,11 @@ class TSNEEmbedder(NumberedColumns, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            When there are not more pixels than `perplexity`.
+            When there are not more pixels than `perplexity`, or ``engine="cuml"`` and X
+            is no CuPy array or `n_components` is not 2.
         OptionalDependencyError
-            When ``engine="opentsne"`` and openTSNE is not installed.
+            When ``engine="opentsne"`` and openTSNE is not installed, or
+            ``engine="cuml"`` and cuML is not.
         """
         self._validate_params()
         xp = namespace_of(X)
@@ -190,18 +208,14 @@ class TSNEEmbedder(NumberedColumns, TransformerMixin, BaseEstimator):
                 f"than the number of pixels, but X has n_samples={X.shape[0]}."
             )
             raise ValueError(message)
-        self.engine_ = self._choose_engine()
-        embed = _opentsne if self.engine_ == "opentsne" else _barnes_hut
+        self.engine_ = self._choose_engine(X)
         random_state = check_random_state(self.random_state)
-        n_threads = min(effective_n_jobs(self.n_jobs), cpu_count())
-        # Threads change how BLAS rounds, and t-SNE makes much of it.
-        with threadpool_limits(limits=1):
-            scores = _scores(to_numpy(X), self.n_pca, random_state)
-        with threadpool_limits(limits=n_threads):
-            start = _start(scores, self.n_components, random_state)
-            embedding, self.kl_divergence_ = embed(
-                scores, start, self.perplexity, self.max_iter, n_threads, random_state
+        if self.engine_ == "cuml":
+            embedding, self.kl_divergence_ = _cuml.tsne(
+                X, self.n_pca, self.perplexity, self.max_iter, random_state
             )
+        else:
+            embedding = self._embed_on_host(to_numpy(X), random_state)
         if is_numpy_array(X):
             self.embedding_ = embedding.astype(X.dtype, copy=False)
         else:
@@ -209,6 +223,19 @@ class TSNEEmbedder(NumberedColumns, TransformerMixin, BaseEstimator):
             embedding = xp.asarray(embedding, device=device_of(X))
             self.embedding_ = xp.astype(embedding, X.dtype, copy=False)
         return self
+
+    def _embed_on_host(self, X: np.ndarray, random_state: Any) -> np.ndarray:
+        embed = _opentsne if self.engine_ == "opentsne" else _barnes_hut
+        n_threads = min(effective_n_jobs(self.n_jobs), cpu_count())
+        # Threads change how BLAS rounds, and t-SNE makes much of it.
+        with threadpool_limits(limits=1):
+            scores = _scores(X, self.n_pca, random_state)
+        with threadpool_limits(limits=n_threads):
+            start = _start(scores, self.n_components, random_state)
+            embedding, self.kl_divergence_ = embed(
+                scores, start, self.perplexity, self.max_iter, n_threads, random_state
+            )
+        return embedding
 
     def fit_transform(self, X, y=None):
         """Embed the pixels and return where they are.

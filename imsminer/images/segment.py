@@ -121,9 +121,9 @@ class InSituSegmenter(NumberedColumns, ClusterMixin, TransformerMixin, BaseEstim
     Notes
     -----
     X follows scikit-learn's ``array_api_dispatch``: attributes and results live in the
-    namespace of X. NumPy arrays are clustered by scikit-learn's ``KMeans``, others by
-    Lloyd's iterations in their own namespace from the same starts. Mixtures are fitted
-    on the host.
+    namespace of X. NumPy arrays are clustered by scikit-learn's ``KMeans``, CuPy arrays
+    by cuML's where it is installed, others by Lloyd's iterations in their own namespace
+    from the same starts. Mixtures are fitted on the host.
 
     References
     ----------
