@@ -26,6 +26,7 @@ __all__ = [
     "is_cupy_array",
     "is_numpy",
     "is_numpy_array",
+    "moved_like",
     "namespace_name",
     "namespace_of",
     "to_numpy",
@@ -117,6 +118,14 @@ def to_numpy(array: Any) -> np.ndarray:
             array = array_api_compat.to_device(array, cpu)
         return np.asarray(array)
     return np.asarray(array)
+
+
+def moved_like(values: np.ndarray, like: Any) -> Any:
+    """Copy an array of the host to where another array is, in its own dtype."""
+    if not values.flags.writeable:
+        # Which torch does not take: the memory of tables, and of what is kept.
+        values = values.copy()
+    return array_namespace(like).asarray(values, device=device_of(like))
 
 
 def check_same_namespace(estimator: Any, method: str, fitted: Any, X: Any) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 from imsminer._array import (
     array_namespace,
     device_kernels,
-    device_of,
     is_numpy_array,
+    moved_like,
     to_numpy,
 )
 from imsminer.core._kernels import (
@@ -56,7 +56,8 @@ def _cells(spectra: Spectra) -> tuple[MassAxis, bool]:
         for kernel in spectra.queue
         if type(kernel).transform_axis is not ChunkKernel.transform_axis
     )
-    return cache.get(("cells", spectra.source.identity, moved, steps), compute)
+    key = ("cells", spectra.source.identity, moved, steps)
+    return cache.get(key, compute, spectra.source.disk)
 
 
 @dataclass(frozen=True)
@@ -271,11 +272,9 @@ class _Accumulator:
             kernels = binning_spread_numba if kind else binning_numba
             return getattr(kernels, name)(*points, *bins, *self._arrays)
         if kind not in self._moved_bins:
-            xp, device = array_namespace(chunk.mz), device_of(chunk.mz)
             # The others search without guides.
             arrays = [part for part in bins if isinstance(part, np.ndarray)]
-            moved = [xp.asarray(part, device=device) for part in arrays]
-            self._moved_bins[kind] = moved
+            self._moved_bins[kind] = [moved_like(part, chunk.mz) for part in arrays]
         kernels = device_kernels(
             chunk.intensity, binning_spread_xp if kind else binning_xp
         )
@@ -305,11 +304,7 @@ class _Accumulator:
                 chunk.mz, None, self._binner.edges, chunk.profile
             )
             if not numpy_chunk:
-                xp, device = (
-                    array_namespace(chunk.intensity),
-                    device_of(chunk.intensity),
-                )
-                matrix = tuple(xp.asarray(part, device=device) for part in matrix)
+                matrix = tuple(moved_like(part, chunk.intensity) for part in matrix)
             self._rebinning = (chunk.mz, matrix)
         matrix = self._rebinning[1]
         if not numpy_chunk:

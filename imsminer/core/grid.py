@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from imsminer._array import to_numpy
 from imsminer.core.cache import cache
 
 __all__ = [
@@ -80,7 +81,7 @@ def known_coordinates(
     elif isinstance(coordinates, pd.DataFrame):
         table = coordinates
     else:
-        values = np.asarray(coordinates)
+        values = to_numpy(coordinates)
         if values.ndim != 2 or values.shape[1] not in (2, 3):
             message = (
                 "coordinates must have the shape (n_pixels, 2) or (n_pixels, 3), for "
@@ -97,7 +98,7 @@ def known_coordinates(
     zeros = np.zeros(n_pixels, dtype=np.int64)
     columns = [_integers(table[name], name) for name in ("x", "y")]
     columns.append(_integers(table["z"], "z") if "z" in table else zeros)
-    codes = pd.factorize(np.asarray(runs))[0].astype(np.int64)
+    codes = pd.factorize(to_numpy(runs))[0].astype(np.int64)
     for name, found in (("coordinates", len(columns[0])), ("runs", len(codes))):
         if found != n_pixels:
             message = f"{name} has {found} rows, but X has {n_pixels} pixels."
@@ -146,7 +147,7 @@ def to_image(values: Any, coordinates: Any) -> np.ndarray:
     Parameters
     ----------
     values : array-like of shape (n_pixels,)
-        One number per pixel of one run.
+        One number per pixel of one run; of any array library.
     coordinates : array-like of shape (n_pixels, 2) or (n_pixels, 3)
         Integer x, y and maybe z of the pixels. Any offset; one z.
 
@@ -169,7 +170,7 @@ def to_image(values: Any, coordinates: Any) -> np.ndarray:
     array([[ 1.,  2.],
            [nan,  3.]])
     """
-    values = np.asarray(values)
+    values = to_numpy(values)
     if values.ndim != 1:
         message = f"values must hold one number per pixel; found shape {values.shape}."
         raise ValueError(message)
@@ -186,7 +187,7 @@ def from_image(image: Any, coordinates: Any) -> np.ndarray:
     Parameters
     ----------
     image : array-like of shape (height, width)
-        Covers the bounding box of the pixels.
+        Covers the bounding box of the pixels; of any array library.
     coordinates : array-like of shape (n_pixels, 2) or (n_pixels, 3)
         As in :func:`to_image`.
 
@@ -200,8 +201,8 @@ def from_image(image: Any, coordinates: Any) -> np.ndarray:
     ValueError
         When the image has another shape than the bounding box.
     """
-    image = np.asarray(image)
-    row, column, shape = _positions(np.asarray(coordinates), coordinates)
+    image = to_numpy(image)
+    row, column, shape = _positions(to_numpy(coordinates), coordinates)
     if image.shape != shape:
         message = f"the pixels span {shape} (height, width), the image {image.shape}."
         raise ValueError(message)

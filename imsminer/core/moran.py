@@ -13,6 +13,7 @@ from scipy.special import ndtr
 
 from imsminer._array import (
     array_namespace,
+    device_kernels,
     device_of,
     is_numpy,
     is_numpy_array,
@@ -57,7 +58,8 @@ def moran_i(
     ----------
     features : DataFrame or array of shape (n_pixels, n_features)
         One ion image a column; finite. With scikit-learn's ``array_api_dispatch`` on,
-        arrays of other libraries than NumPy are computed where they live.
+        arrays of other libraries than NumPy are computed where they live; else they
+        are copied to the host.
     coordinates : array-like of shape (n_pixels, 2 or 3), default=None
         Integer x, y and maybe z of the pixels. By default from the index of
         `features`.
@@ -199,7 +201,7 @@ def _statistics(
     if isinstance(features, pd.DataFrame):
         values = features.to_numpy()
     elif is_numpy(namespace_of(features)):
-        values = np.asarray(features)
+        values = to_numpy(features)
     if values.ndim != 2:
         message = (
             "features must have the shape (n_pixels, n_features), one ion image a "
@@ -265,7 +267,8 @@ def _sums_xp(
         )
     means = xp.stack([xp.mean(xp.take(block, m, axis=0), axis=0) for m in members])
     centred = block - xp.take(means, xp.asarray(run, device=device), axis=0)
-    sums = moran_xp.moran_sums(centred, members, pairs)
+    kernels = device_kernels(block, moran_xp)
+    sums = kernels.moran_sums(centred, members, pairs)
     largest = to_numpy(xp.max(xp.abs(block), axis=0)).astype(np.float64)
     host = tuple(to_numpy(part).astype(np.float64) for part in sums)
     return _without_rounding(host, largest, to_numpy(block[:1, :1]).dtype, run)

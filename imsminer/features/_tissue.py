@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
+from imsminer._array import to_numpy
+
 __all__ = ["checked_tissue", "otsu_tissue", "tissue_auc"]
 
 #: Columns ranked at a time.
@@ -29,7 +31,7 @@ def checked_tissue(
         runs = np.zeros(len(values), np.int64) if runs is None else runs
         mask = otsu_tissue(values, runs)
     else:
-        mask = np.asarray(tissue)
+        mask = to_numpy(tissue)
         if mask.dtype != bool or mask.shape != (len(values),):
             message = (
                 f"AnalyteFilter: tissue needs one bool for each of {len(values)} "

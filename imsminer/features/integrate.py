@@ -284,8 +284,7 @@ class PeakIntegrator(SpectraTransformer):
         return validate_data(self, X, reset=False, dtype=[xp.float64, xp.float32])
 
     def _centers(self) -> np.ndarray:
-        # A copy, because torch does not take read-only memory, such as a table's.
-        return self.peaks_["mz"].to_numpy(dtype=np.float64, copy=True)
+        return self.peaks_["mz"].to_numpy(dtype=np.float64)
 
     def _read(self, X: Any, observe: bool) -> Features:
         method = self.method

@@ -38,7 +38,8 @@ def tissue_mask(
     ----------
     X : DataFrame or array-like of shape (n_pixels, n_features) or (n_pixels,)
         Intensities that are not negative, not normalised by their sum: features, of
-        which the sum of each pixel is taken, or one number per pixel.
+        which the sum of each pixel is taken, or one number per pixel. Arrays of any
+        library are read on the host.
     coordinates : array-like or DataFrame, default=None
         x, y and maybe z of the pixels (and run, in a DataFrame). Taken from the index
         of `X` where it has one; needed for `min_size` and `max_hole`.
@@ -85,10 +86,10 @@ def tissue_mask(
     if pixels is None:
         if min_size or max_hole:
             coordinates_of(X, estimator="tissue_mask with min_size or max_hole")
-        if runs is not None and len(np.asarray(runs)) != len(values):
+        if runs is not None and len(to_numpy(runs)) != len(values):
             message = f"runs has {len(runs)} rows, but X has {len(values)} pixels."
             raise ValueError(message)
-        codes = pd.factorize(np.asarray(runs))[0] if runs is not None else 0
+        codes = pd.factorize(to_numpy(runs))[0] if runs is not None else 0
         codes = np.broadcast_to(codes, values.shape)
     else:
         codes = pixels.runs

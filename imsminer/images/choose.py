@@ -63,7 +63,8 @@ def choose_n_clusters(
     Parameters
     ----------
     features : DataFrame or array of shape (n_pixels, n_features)
-        Features, as PeakIntegrator returns them. Finite.
+        Features, as PeakIntegrator returns them. Finite. Arrays of any library
+        are read on the host.
     n_clusters : iterable of int, default=range(2, 13)
         Numbers to try, 2 or more.
     what : {"pixels", "images"}, default="pixels"

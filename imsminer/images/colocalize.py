@@ -39,7 +39,7 @@ def colocalization(
     Parameters
     ----------
     features : DataFrame or array-like of shape (n_pixels, n_features)
-        Ion images, one a column. Finite.
+        Ion images, one a column. Finite. Arrays of any library are read on the host.
     target : str, float, int or array-like of shape (n_pixels,)
         The name of a feature; an m/z (a float: the nearest feature within `ppm`); the
         position of a column (an int); or one value per pixel, such as the mask of a
@@ -148,7 +148,7 @@ def colocalization_matrix(
     Parameters
     ----------
     features : DataFrame or array-like of shape (n_pixels, n_features)
-        Ion images, one a column. Finite.
+        Ion images, one a column. Finite. Arrays of any library are read on the host.
     method, median_filter, coordinates, runs
         As in :func:`colocalization`. ``"ssim"`` compares pair by pair: it takes some
         milliseconds for each, where the others take microseconds.

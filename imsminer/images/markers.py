@@ -33,7 +33,7 @@ def segment_markers(
     Parameters
     ----------
     features : DataFrame or array of shape (n_pixels, n_features)
-        Intensities. Finite.
+        Intensities. Finite. Arrays of any library are read on the host.
     labels : array-like of shape (n_pixels,)
         Segment, or region, of each pixel: numbers or names. Pixels without a label
         (NaN, None) are left out.

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from imsminer._array import to_numpy
 from imsminer.images._roi_geojson import read_geojson, write_geojson
 from imsminer.images._roi_shapes import ROI, Ellipse, MaskROI, Polygon, Rectangle
 from imsminer.images._roi_table import rois_from_table
@@ -126,7 +127,7 @@ def _places(coordinates: Any, runs: Any) -> tuple[np.ndarray, np.ndarray, Any]:
         if runs is None and "run" in table:
             runs = table["run"]
         table = table[["x", "y"]]
-    places = np.asarray(table)
+    places = to_numpy(table)
     if places.ndim != 2 or places.shape[1] not in (2, 3):
         message = (
             "label_pixels: coordinates must have the shape (n_pixels, 2) or "
@@ -138,7 +139,7 @@ def _places(coordinates: Any, runs: Any) -> tuple[np.ndarray, np.ndarray, Any]:
         message = "label_pixels: coordinates must be finite; some are NaN or infinite."
         raise ValueError(message)
     if runs is not None:
-        runs = np.asarray(runs).astype(str)
+        runs = to_numpy(runs).astype(str)
         if runs.shape != (len(places),):
             message = (
                 f"label_pixels: runs must name the run of each of {len(places)} "

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from imsminer._array import to_numpy
 from imsminer.core.peaktable import feature_mz, feature_names
 
 __all__ = [
@@ -127,7 +128,7 @@ def feature_table(
         message = f"provenance must be a dict or None, got {type(provenance).__name__}."
         raise ValueError(message)
     frame = isinstance(features, pd.DataFrame)
-    given = features if frame else np.asarray(features)
+    given = features if frame else to_numpy(features)
     if given.ndim != 2:
         message = (
             "features must be a table (n_pixels, n_features), got an array of shape "

@@ -63,7 +63,7 @@ def to_anndata(
         One row per pixel. A DataFrame with the index (run, x, y, z), as
         :class:`~imsminer.PeakIntegrator` returns it, says where its pixels are; else
         give `pixels`. NaN and infinity are kept, and counted in
-        ``uns["n_not_finite"]``.
+        ``uns["n_not_finite"]``. Arrays of any library are read on the host.
     pixels : DataFrame, default=None
         One row per row of `features`, in the same order: run, x, y, z and any columns
         of yours, such as ``spectra.pixels``.

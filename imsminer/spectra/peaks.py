@@ -10,7 +10,12 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from imsminer._array import check_same_namespace, device_of, namespace_of
+from imsminer._array import (
+    check_same_namespace,
+    device_of,
+    moved_like,
+    namespace_of,
+)
 from imsminer._sklearn_compat import Interval, StrOptions
 from imsminer.core.axis import MassAxis
 from imsminer.core.estimator import SpectraTransformer
@@ -388,9 +393,7 @@ tuple of two floats, default="zscore"
         return hasattr(self, "peaks_")
 
     def _bins(self, X: Any) -> Any:
-        # A copy, because torch does not take read-only memory, such as a table's.
-        bins = self.peaks_["bin"].to_numpy(copy=True)
-        return namespace_of(X).asarray(bins, device=device_of(X))
+        return moved_like(self.peaks_["bin"].to_numpy(), X)
 
 
 def _like(values: np.ndarray, array: Any) -> Any:

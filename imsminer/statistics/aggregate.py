@@ -31,7 +31,7 @@ def aggregate(
     Parameters
     ----------
     features : DataFrame or array of shape (n_pixels, n_features)
-        Intensities; finite.
+        Intensities; finite. Arrays of any library are read on the host.
     pixels : DataFrame with n_pixels rows
         What is known of each pixel, in the same order: ``Spectra.pixels`` with columns
         of yours.

@@ -49,7 +49,7 @@ def compare(
     Parameters
     ----------
     features : DataFrame or array of shape (n_pixels, n_features)
-        Intensities; finite.
+        Intensities; finite. Arrays of any library are read on the host.
     pixels : DataFrame with n_pixels rows
         What is known of each pixel, in the same order: ``Spectra.pixels`` with columns
         of yours. Pixels without a value (NaN, None, ``""``) in a column that is named

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from imsminer._array import array_namespace
+from imsminer._array import array_namespace, device_of
 from imsminer.core._kernels.binning_xp import (
     _owners,
     _scatter_add,
@@ -104,8 +104,8 @@ def _spread(
         parts.append(xp.take(values, which) * (upto - below))
         samples.append(xp.take(sample, which))
     if not bins:
-        none = xp.zeros(0, dtype=xp.int64)
-        return none, xp.zeros(0, dtype=xp.float64), none, dropped
+        none = xp.zeros(0, dtype=xp.int64, device=device_of(mz))
+        return none, xp.astype(none, xp.float64), none, dropped
     return xp.concat(bins), xp.concat(parts), xp.concat(samples), dropped
 
 

@@ -6,7 +6,7 @@ is a difference of cumulative sums, in float64: exact to about 1e-16 of the tota
 
 from typing import Any
 
-from imsminer._array import array_namespace
+from imsminer._array import array_namespace, device_of
 
 __all__ = [
     "accumulate_points",
@@ -61,7 +61,7 @@ def sum_runs(values: Any, indptr: Any) -> Any:
 def _owners(indptr: Any, like: Any) -> Any:
     """Return the spectrum that each point belongs to."""
     xp = array_namespace(indptr)
-    points = xp.arange(like.shape[0], dtype=indptr.dtype)
+    points = xp.arange(like.shape[0], dtype=indptr.dtype, device=device_of(like))
     return xp.astype(xp.searchsorted(indptr, points, side="right") - 1, xp.int64)
 
 
@@ -73,26 +73,25 @@ def _count_negative(bins: Any) -> Any:
 def _scatter_add(bins: Any, values: Any, n_bins: int) -> Any:
     xp = array_namespace(bins)
     order = xp.argsort(bins, stable=True)
-    bounds = xp.searchsorted(
-        xp.take(bins, order), xp.arange(n_bins + 1, dtype=bins.dtype)
-    )
+    every = xp.arange(n_bins + 1, dtype=bins.dtype, device=device_of(bins))
+    bounds = xp.searchsorted(xp.take(bins, order), every)
     return sum_runs(xp.take(values, order), bounds)
 
 
 def _statistics(
     bins: Any, values: Any, owner: Any, n_bins: int
 ) -> tuple[Any, Any, Any, Any]:
-    xp = array_namespace(bins)
+    xp, device = array_namespace(bins), device_of(bins)
     (keep,) = xp.nonzero(bins >= 0)
     bins, values = xp.take(bins, keep), xp.take(values, keep)
     if bins.shape[0] == 0:
-        zeros = xp.zeros(n_bins, dtype=xp.float64)
-        return zeros, zeros, xp.zeros(n_bins, dtype=xp.int64), zeros
+        zeros = xp.zeros(n_bins, dtype=xp.float64, device=device)
+        return zeros, zeros, xp.astype(zeros, xp.int64), zeros
     key = xp.take(owner, keep) * n_bins + bins
     order = xp.argsort(key, stable=True)
     key, values = xp.take(key, order), xp.take(values, order)
     change = xp.nonzero(key[1:] != key[:-1])[0] + 1
-    end = xp.asarray([key.shape[0]], dtype=change.dtype)
+    end = xp.asarray([key.shape[0]], dtype=change.dtype, device=device)
     bounds = xp.concat([end * 0, change, end])
     value = sum_runs(values, bounds)
     group = xp.take(key, bounds[:-1]) % n_bins
@@ -104,7 +103,7 @@ def _statistics(
     group, value = xp.take(group, order), xp.take(value, order)
     order = xp.argsort(group, stable=True)
     group, value = xp.take(group, order), xp.take(value, order)
-    wanted = xp.arange(n_bins, dtype=group.dtype)
+    wanted = xp.arange(n_bins, dtype=group.dtype, device=device)
     after = xp.searchsorted(group, wanted, side="right")
     before = xp.searchsorted(group, wanted, side="left")
     largest = xp.take(value, xp.where(after > before, after - 1, after * 0))

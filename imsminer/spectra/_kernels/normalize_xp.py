@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-from imsminer._array import array_namespace
+from imsminer._array import array_namespace, device_of
 
 __all__ = [
     "divide_points",
@@ -83,7 +83,9 @@ def divide_rows(X: Any, factors: Any) -> Any:
 def divide_points(intensity: Any, indptr: Any, factors: Any) -> Any:
     """Do the same for spectra that lie one after the other."""
     xp = array_namespace(intensity)
-    points = xp.arange(intensity.shape[0], dtype=indptr.dtype)
+    points = xp.arange(
+        intensity.shape[0], dtype=indptr.dtype, device=device_of(intensity)
+    )
     owner = xp.searchsorted(indptr, points, side="right") - 1
     return _divide(intensity, xp.take(factors, owner))
 
