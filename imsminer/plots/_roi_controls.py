@@ -73,7 +73,11 @@ def _called(action: Callable[[], None], event: Any) -> None:
 
 
 class _TextBox(TextBox):
-    """A box that does not draw the whole figure anew at each click beside it."""
+    """A box that Enter leaves, and that is not drawn anew at each click beside it."""
+
+    def __init__(self, ax: Axes, label: str) -> None:
+        super().__init__(ax, label)
+        self.on_submit(lambda _: self.stop_typing())
 
     def stop_typing(self) -> None:
         if self.capturekeystrokes:

@@ -30,6 +30,8 @@ __all__ = ["RoiSelector"]
 #: What is being drawn.
 LINE = {"color": "k", "linestyle": "-", "linewidth": 1.5, "alpha": 0.9}
 BOX = {"facecolor": "none", "edgecolor": "k", "fill": False, "linewidth": 1.5}
+#: A box that was drawn cannot be turned, and an r that is typed in a name asks for it.
+KEYS = {"rotate": "not-applicable"}
 HELP = {
     "polygon": "Click the corners; click the first again to close. Esc starts anew.",
     "rectangle": "Drag from corner to corner.",
@@ -274,7 +276,12 @@ class RoiSelector:
             return PolygonSelector(self.ax, self._on_polygon, useblit=True, props=LINE)
         kind = RectangleSelector if self.shape == "rectangle" else EllipseSelector
         return kind(
-            self.ax, self._on_box, useblit=True, button=MouseButton.LEFT, props=BOX
+            self.ax,
+            self._on_box,
+            useblit=True,
+            button=MouseButton.LEFT,
+            props=BOX,
+            state_modifier_keys=KEYS,
         )
 
     def _drop_selector(self) -> None:

@@ -265,6 +265,18 @@ class TestSelector:
         assert (labels == "ROI 1").sum() == 2
         assert first.run == "a"
 
+    def test_any_letter_can_be_typed_and_enter_ends_it(self, square):
+        hand = Hand(RoiSelector(*square, shape="rectangle"))
+        hand.type("name", "rr")
+        hand.type("group", "tumour r")
+        # Keys are keys of the picture again.
+        hand.key("3", "2")
+        hand.drag((6, 4), (12, 10))
+        (roi,) = hand.selector.rois
+        assert (roi.name, roi.group) == ("rr", "tumour r")
+        assert roi == Rectangle("rr", *roi.bounds, group="tumour r")
+        assert roi.bounds == pytest.approx((6, 4, 12, 10), abs=0.1)
+
     def test_beside_the_images_there_is_nothing_to_mark(self, tissue):
         selector = RoiSelector(tissue.iloc[:, 0], shape="rectangle")
         hand = Hand(selector)
