@@ -112,8 +112,15 @@ class AxisStatistics:
         variance = self._full("squares") / self.n_pixels - self.mean**2
         return np.sqrt(np.maximum(variance, 0.0))
 
+    def copy(self) -> "AxisStatistics":
+        """Return the same in arrays of its own, but for the axis."""
+        names = "total", "maximum", "count", "squares"
+        found = {name: getattr(self, name) for name in names}
+        copies = {name: a.copy() for name, a in found.items() if a is not None}
+        return replace(self, **copies)
+
     def combine(self, other: "AxisStatistics") -> "AxisStatistics":
-        """Return the statistics of the pixels of both."""
+        """Return the statistics of the pixels of both, on the axis of this one."""
         sums = {
             "total": self.total + other.total,
             "n_pixels": self.n_pixels + other.n_pixels,
@@ -300,16 +307,16 @@ class _Accumulator:
         assert self._binner.edges is not None
         numpy_chunk = is_numpy_array(chunk.intensity)
         if self._rebinning is None or self._rebinning[0] is not chunk.mz:
-            matrix: tuple = binning_rebin_numba.overlap_matrix(
+            parts: tuple = binning_rebin_numba.overlap_matrix(
                 chunk.mz, None, self._binner.edges, chunk.profile
             )
             if not numpy_chunk:
-                matrix = tuple(moved_like(part, chunk.intensity) for part in matrix)
-            self._rebinning = (chunk.mz, matrix)
-        matrix = self._rebinning[1]
+                parts = tuple(moved_like(part, chunk.intensity) for part in parts)
+            self._rebinning = (chunk.mz, parts)
+        indptr, indices, weights = self._rebinning[1]
         if not numpy_chunk:
             kernels = device_kernels(chunk.intensity, binning_rebin_xp)
-            return kernels.rebin_rows(chunk.intensity, *matrix)
+            return kernels.rebin_rows(chunk.intensity, indptr, indices, weights)
         out = np.empty((chunk.n_spectra, self._binner.centers.size))
-        binning_rebin_numba.rebin_rows(chunk.intensity, *matrix, out)
+        binning_rebin_numba.rebin_rows(chunk.intensity, indptr, indices, weights, out)
         return out

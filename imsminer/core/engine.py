@@ -6,16 +6,28 @@ contain it whole: the folds of a cross-validation and the candidates of a grid s
 share them as long as nothing that was fitted on the fold stands in the queue.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import joblib
 import numpy as np
 
-from imsminer._array import array_namespace, device_of, is_numpy_array, to_numpy
-from imsminer._sklearn_compat import Parallel, delayed
+from imsminer._array import (
+    array_namespace,
+    device_kernels,
+    device_of,
+    is_numpy_array,
+    to_numpy,
+)
+from imsminer.core._blocks import (
+    N_BLOCKS,
+    block_positions,
+    cut_blocks,
+    rows_key,
+    run_tasks,
+    shared_results,
+)
 from imsminer.core._kernels import accumulate_numba, accumulate_xp
 from imsminer.core.binning import AxisStatistics, Binner
 from imsminer.core.cache import cache
@@ -32,10 +44,6 @@ __all__ = [
     "raise_not_finite",
     "row_statistics",
 ]
-
-#: A source is cut into about this many blocks: enough to share and to run in parallel,
-#: few enough that their sums along the axis fit in memory.
-N_BLOCKS = 16
 
 
 @dataclass(frozen=True)
@@ -58,39 +66,6 @@ class RowStatistics:
     maximum: np.ndarray
     squares: np.ndarray
     n_points: np.ndarray
-
-
-def block_positions(spectra: Spectra) -> list[np.ndarray]:
-    """Cut the rows of `spectra` into the blocks by which passes are kept.
-
-    Blocks are the same for every selection of rows from one source: consecutive rows
-    with the same label in ``spectra.source.blocks`` (one label for all when that is
-    `None`; :class:`imsminer.model_selection.SpatialBlockSplit` sets it). A block of
-    which only some rows are selected yields those rows.
-
-    Returns
-    -------
-    list of ndarray of int
-        Positions in `spectra`, each array in the order of the source's rows.
-    """
-    source = spectra.source
-    size = -(-source.n_rows // N_BLOCKS)
-    size = max(64, -(-size // 8) * 8)
-    rows = spectra.rows
-    if source.blocks is None:
-        block = rows // size
-    else:
-        labels = np.asarray(source.blocks)
-        order = np.argsort(labels, kind="stable")
-        starts = np.flatnonzero(np.diff(labels[order], prepend=labels[order[0]] - 1))
-        rank = np.arange(labels.size)
-        rank -= np.repeat(starts, np.diff(starts, append=labels.size))
-        ids = np.empty(labels.size, np.int64)
-        ids[order] = np.cumsum(rank % size == 0) - 1
-        block = ids[rows]
-    order = np.lexsort((rows, block))
-    bounds = np.flatnonzero(np.diff(block[order])) + 1
-    return np.split(order, bounds)
 
 
 def axis_statistics(
@@ -133,11 +108,16 @@ def axis_statistics(
     _require_rows(spectra)
     binner = Binner.of(spectra, axis)
     name = ("axis", full, binner.fingerprint)
-    result = AxisStatistics.zeros(binner.centers, full=full)
-    label = "Reference spectrum" if full else "Mean spectrum"
-    for _, part in _blocks(spectra, name, _axis_block, (binner, full), n_jobs, label):
-        result = result.combine(part)
-    return result
+
+    def combine() -> AxisStatistics:
+        label = "Reference spectrum" if full else "Mean spectrum"
+        result = AxisStatistics.zeros(binner.centers, full=full)
+        for part in _axis_parts(spectra, name, (binner, full), n_jobs, label):
+            result = result.combine(part)
+        return result
+
+    # What callers get is theirs to change.
+    return cache.get(rows_key(spectra, ("all", *name)), combine).copy()
 
 
 def row_statistics(spectra: Spectra, *, n_jobs: int | None = None) -> RowStatistics:
@@ -200,15 +180,16 @@ def map_rows(
     queue = tuple(kernel_fingerprint(kernel) for kernel in spectra.queue)
     name = ("map", spectra.source.identity, queue, key)
     rows, known = spectra.rows, cache.find(name)
+    compute = _map_all if spectra.source.disk is None else _map_shared
     if known is None:
-        known = _RowResults(rows, _map_all(spectra, function, n_jobs, label))
+        known = compute(spectra, function, key, n_jobs, label)
         cache.put(name, known)
-        return known.values
+        return known.of(rows)
     missing = known.missing(rows)
     if missing.size:
-        more = _map_all(spectra.of_rows(missing), function, n_jobs, label)
+        more = compute(spectra.of_rows(missing), function, key, n_jobs, label)
         known = _RowResults(
-            np.concatenate([known.rows, missing]), _stack([known.values, more])
+            np.concatenate([known.rows, more.rows]), _stack([known.values, more.values])
         )
         cache.put(name, known)
     return known.of(rows)
@@ -236,61 +217,81 @@ class _RowResults:
 
 
 def _map_all(
-    spectra: Spectra, function: Callable, n_jobs: int | None, label: str
-) -> Any:
+    spectra: Spectra,
+    function: Callable,
+    key: Hashable,
+    n_jobs: int | None,
+    label: str,
+) -> _RowResults:
     size = max(64, -(-len(spectra) // N_BLOCKS))
     starts = range(0, len(spectra), size)
     views = [spectra[start : start + size] for start in starts]
-    parts = _run(_map_part, [(view, function) for view in views], n_jobs)
+    parts = run_tasks(_map_part, [(view, function) for view in views], n_jobs)
     collected = []
     with progress_bar(label, len(spectra)) as advance:
         for view, part in zip(views, parts, strict=True):
             collected.append(part)
             advance(len(view))
-    return _stack(collected)
+    return _RowResults(spectra.rows, _stack(collected))
 
 
-def _blocks(
+def _map_shared(
     spectra: Spectra,
-    name: tuple,
-    task: Callable,
-    arguments: tuple,
+    function: Callable,
+    key: Hashable,
     n_jobs: int | None,
     label: str,
-) -> Iterator[tuple[np.ndarray, Any]]:
-    """Yield positions and result of each block; compute those not in the cache."""
-    queue = tuple(kernel_fingerprint(kernel) for kernel in spectra.queue)
-    blocks = block_positions(spectra)
-    views = [spectra[positions] for positions in blocks]
-    keys = [
-        (spectra.source.identity, joblib.hash(view.rows), queue, *name)
-        for view in views
-    ]
-    missing = [view for view, key in zip(views, keys, strict=True) if key not in cache]
-    computed = _run(task, [(view, *arguments) for view in missing], n_jobs)
-    with progress_bar(label, sum(map(len, missing))) as advance:
-        waiting = {id(view) for view in missing}
-        for positions, view, key in zip(blocks, views, keys, strict=True):
-            if id(view) in waiting:
+) -> _RowResults:
+    """Do so block by block, by way of the folder that processes share."""
+    spectra = spectra.of_rows(np.unique(spectra.rows))
+    parts, keys = cut_blocks(spectra, ("rows", key))
+    arguments = (parts, keys, _map_part, (function,), n_jobs)
+    assert spectra.source.disk is not None
+    collected: list = [None] * len(parts)
+    with progress_bar(label, len(spectra)) as advance:
+        for number, part in shared_results(spectra.source.disk, *arguments):
+            collected[number] = part
+            advance(len(parts[number]))
+    rows = np.concatenate([part.rows for part in parts])
+    return _RowResults(rows, _stack(collected))
+
+
+def _axis_parts(
+    spectra: Spectra, name: tuple, arguments: tuple, n_jobs: int | None, label: str
+) -> Iterator[AxisStatistics]:
+    """Yield the statistics of each block; compute those that are not kept."""
+    parts, keys = cut_blocks(spectra, name)
+    missing = [number for number, key in enumerate(keys) if key not in cache]
+    disk = spectra.source.disk
+    with progress_bar(label, sum(len(parts[i]) for i in missing)) as advance:
+        computed: Iterator = iter(())
+        if disk is None:
+            calls = [(parts[number], *arguments) for number in missing]
+            computed = run_tasks(_axis_block, calls, n_jobs)
+        else:
+            # Two steps, so that no more than the cache's bound is held at a time.
+            pick = [parts[i] for i in missing], [keys[i] for i in missing]
+            shared = shared_results(disk, *pick, _axis_block, arguments, n_jobs)
+            for number, result in shared:
+                cache.put(pick[1][number], result)
+                advance(len(pick[0][number]))
+            missing = []
+        waiting = set(missing)
+        for number, (part, key) in enumerate(zip(parts, keys, strict=True)):
+            if number in waiting:
                 result = next(computed)
-                advance(len(view))
-                yield positions, cache.get(key, partial(_as_is, result))
+                advance(len(part))
+                yield cache.get(key, partial(_as_is, result))
             else:
                 # It may have been dropped since: then it is computed again, here.
-                yield positions, cache.get(key, partial(task, view, *arguments))
-    # Joblib complains of a generator that nobody has read to its end.
-    next(computed, None)
+                again = partial(_axis_block, part, *arguments)
+                yield cache.get(key, again, disk)
+        # Joblib complains of a generator that nobody has read to its end.
+        next(computed, None)
 
 
 def _as_is(result: Any) -> Any:
     return result
-
-
-def _run(task: Callable, calls: Iterable[tuple], n_jobs: int | None) -> Iterator:
-    """Run tasks in order: threads unless ``joblib.parallel_config`` says otherwise."""
-    calls = list(calls)
-    parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
-    return iter(parallel(delayed(task)(*call) for call in calls))
 
 
 def _axis_block(spectra: Spectra, binner: Binner, full: bool) -> AxisStatistics:
@@ -300,7 +301,8 @@ def _axis_block(spectra: Spectra, binner: Binner, full: bool) -> AxisStatistics:
     result = accumulator.result()
     if not np.all(np.isfinite(result.total)):
         raise_not_finite(spectra)
-    return result
+    # The axis is the same for all blocks.
+    return replace(result, mz=result.mz[:0])
 
 
 def _row_totals(chunk: SpectrumChunk) -> np.ndarray:
@@ -312,8 +314,10 @@ def _row_totals(chunk: SpectrumChunk) -> np.ndarray:
         table = np.zeros((4, chunk.n_spectra))
         getattr(accumulate_numba, name)(*arguments, *table)
     else:
-        parts = getattr(accumulate_xp, name)(*arguments)
-        table = np.array([to_numpy(part) for part in parts])
+        xp = array_namespace(intensity)
+        parts = getattr(device_kernels(intensity, accumulate_xp), name)(*arguments)
+        # One copy to the host; counts below 2**53 are exact in float64.
+        table = to_numpy(xp.stack([xp.astype(part, xp.float64) for part in parts]))
     return table.T
 
 
@@ -339,7 +343,7 @@ def raise_not_finite(spectra: Spectra) -> None:
     """Find the first spectrum with NaN or infinity, and say which it is."""
     for chunk in spectra.iter_chunks():
         for i in range(chunk.n_spectra):
-            intensity = np.asarray(chunk.spectrum(i)[1])
+            intensity = to_numpy(chunk.spectrum(i)[1])
             bad = np.flatnonzero(~np.isfinite(intensity))
             if bad.size:
                 x, y, z = chunk.coordinates[i]

@@ -10,7 +10,14 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from imsminer._array import array_namespace, device_of, is_numpy_array, to_numpy
+from imsminer._array import (
+    array_namespace,
+    device_kernels,
+    device_of,
+    is_numpy_array,
+    moved_like,
+    to_numpy,
+)
 from imsminer.core._kernels import integrate_numba, integrate_xp
 from imsminer.core._kernels.binning_numba import build_guide
 from imsminer.core.binning import sample_cells
@@ -63,6 +70,21 @@ class WindowReader:
         assert self.cells is not None
         return build_guide(self.cells)
 
+    @cached_property
+    def _moved_cells(self) -> dict[tuple, Any]:
+        return {}
+
+    def cells_like(self, mz: Any) -> tuple[Any, Any]:
+        """Return a guide to the cells, and their edges where `mz` is: once for all."""
+        if is_numpy_array(mz):
+            return self._cell_guide, self.cells
+        assert self.cells is not None
+        xp, device = array_namespace(mz), device_of(mz)
+        key = xp.__name__, str(device)
+        if key not in self._moved_cells:
+            self._moved_cells[key] = moved_like(self.cells, mz)
+        return None, self._moved_cells[key]
+
     def __getstate__(self) -> dict:
         return {
             "low": self.low,
@@ -82,7 +104,7 @@ class WindowReader:
 
     def _rows(self, chunk: SpectrumChunk) -> Any:
         mz, intensity = np.asarray(chunk.mz), chunk.intensity
-        kernels = integrate_numba if is_numpy_array(intensity) else integrate_xp
+        kernels = _kernels(intensity)
         left = np.searchsorted(mz, self.low)
         right = np.searchsorted(mz, self.high)
         shape = (chunk.n_spectra, self.low.size)
@@ -102,8 +124,7 @@ class WindowReader:
 
     def _points(self, chunk: SpectrumChunk) -> Any:
         mz, intensity, indptr = chunk.mz, chunk.intensity, chunk.indptr
-        numpy_chunk = is_numpy_array(intensity)
-        kernels = integrate_numba if numpy_chunk else integrate_xp
+        kernels = _kernels(intensity)
         shape = (chunk.n_spectra, self.low.size)
         flat = (mz, intensity, indptr)
         ends = (self.low, self.high)
@@ -116,7 +137,7 @@ class WindowReader:
             one = (mz, intensity * 0 + 1, indptr)
             number = _run(kernels.integrate_points, one, ends, shape)
             return total / (number + (number == 0))
-        cells = (self._cell_guide, self.cells)
+        cells = self.cells_like(mz)
         values = _run(kernels.area_points, flat, (*cells, *ends), shape)
         if self.method == "mean":
             values = values / _like(values, self.high - self.low)
@@ -198,6 +219,12 @@ def _partial_windows(
         return np.maximum(top - np.maximum(low, edges[cell]), 0.0) / weights[cell]
 
     return left, right, weights, part(start), part(stop)
+
+
+def _kernels(intensity: Any) -> Any:
+    if is_numpy_array(intensity):
+        return integrate_numba
+    return device_kernels(intensity, integrate_xp)
 
 
 def _run(kernel: Any, arrays: tuple, arguments: tuple, shape: tuple) -> Any:

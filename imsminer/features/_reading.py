@@ -9,7 +9,13 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from imsminer._array import array_namespace, device_of, is_numpy_array, to_numpy
+from imsminer._array import (
+    array_namespace,
+    device_kernels,
+    is_numpy_array,
+    moved_like,
+    to_numpy,
+)
 from imsminer.core.binning import sample_cells
 from imsminer.core.chunk import SpectrumChunk
 from imsminer.core.engine import map_rows, raise_not_finite
@@ -76,7 +82,7 @@ class FeatureReader:
         weight, moment = moments[:, :, 0], moments[:, :, 1]
         filled = weight > 0
         safe = xp.where(filled, weight, xp.ones_like(weight))
-        centers = xp.asarray(self.centers, device=device_of(values))
+        centers = moved_like(self.centers, values)
         ppm = 1e6 * moment / (safe * centers)
         parts = [values, weight, xp.where(filled, ppm, xp.zeros_like(ppm))]
         return xp.concat([xp.astype(part, xp.float32) for part in parts], axis=1)
@@ -125,13 +131,12 @@ class FeatureReader:
         elif method == "max":
             values = points[:, :, 1]
         else:
-            cells = (self.windows._cell_guide, self.windows.cells)
+            cells = self.windows.cells_like(chunk.mz)
             arguments = (*self._flat(chunk), *cells, *self._ends())
             values = _run("window_areas", arguments, points.shape[:2])
             if method == "mean":
                 width = self.windows.high - self.windows.low
-                xp = array_namespace(values)
-                values = values / xp.asarray(width, device=device_of(values))
+                values = values / moved_like(width, values)
         xp = array_namespace(values)
         return xp.astype(values, xp.float32), points[:, :, 3:]
 
@@ -201,7 +206,7 @@ def _run(name: str, arguments: tuple, shape: tuple) -> Any:
     """Run a kernel of either kind, float64."""
     intensity = arguments[0] if name.endswith("rows") else arguments[2]
     if not is_numpy_array(intensity):
-        return getattr(observe_xp, name)(*arguments)
+        return getattr(device_kernels(intensity, observe_xp), name)(*arguments)
     out = np.empty(shape)
     getattr(observe_numba, name)(*arguments, out)
     return out

@@ -77,14 +77,15 @@ def _accumulate(
     if SPARSE * mz.shape[0] >= n * n_bins:
         bounds = xp.concat([edges[:-1:THREADS], edges[-1:]])
         starts = starts_of(mz, indptr, bounds)
-        arrays = (mz, intensity, indptr, starts, edges)
+        arrays = (mz, intensity, starts, edges)
         parts = gather(_gather_points, arrays, n, n_bins, full)
     else:
         starts = starts_of(mz, indptr, xp.stack([edges[0], edges[-1]]))
         parts = tuple(part[0, :] for part in empty_slabs(xp, 1, n_bins))
         if n:
-            arrays = (mz, intensity, indptr, edges, *_cell_table(edges))
-            launch_blocks(_scatter_points, n, THREADS, *arrays, full, *parts)
+            axis = (edges, *_cell_table(edges))
+            flat = (mz, intensity, indptr)
+            launch_blocks(_scatter_points, n, THREADS, *flat, *axis, full, *parts)
     return parts, dropped_of(mz, starts)
 
 
@@ -238,7 +239,6 @@ def _find_bins(mz, edges, place, table, bins):
 def _gather_points(
     mz,
     intensity,
-    indptr,
     starts,
     edges,
     step,

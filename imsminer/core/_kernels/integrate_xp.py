@@ -106,6 +106,8 @@ def area_points(
 
 def _like(X: Any, values: Any) -> Any:
     xp = array_namespace(X)
+    if not isinstance(values, np.ndarray | list | tuple):
+        return values
     device = getattr(X, "device", None)
     values = np.asarray(to_numpy(values), dtype=np.float64)
     return xp.asarray(values, device=device)

@@ -87,7 +87,7 @@ def window_areas(
     `cell_guide` is not needed here; it stands for equal arguments with the CPU kernel.
     """
     xp = array_namespace(intensity)
-    cells = xp.asarray(np.asarray(cell_edges), device=_device(mz))
+    cells = xp.asarray(cell_edges, device=_device(mz))
     low, high = np.asarray(low), np.asarray(high)
 
     def area(m: Any, y: Any, w: int) -> Any:
