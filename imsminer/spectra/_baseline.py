@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -159,10 +160,38 @@ class Method:
         else:
             arguments = (reach,)
         if not numba:
-            return _REFERENCES[self.name](X, *arguments)
+            return _elsewhere(X, self.name)(X, *arguments)
         out = np.empty_like(X)
         _COMPILED[self.name](X, *arguments, out)
         return out
+
+    def rest_of_points(
+        self, values: Any, points: tuple, reach: Any, widest: int, hop: int
+    ) -> Any:
+        """Return ragged spectra minus their baselines, in libraries but NumPy.
+
+        `points` say where each spectrum starts, the positions of its points on the
+        grid, and the number of grid points; `reach` (n_points,) is at most `widest`.
+        """
+        if self.name == "snip":
+            kernels = device_kernels(values, snip_xp)
+            rest = kernels.snip_points(values, *points, reach, widest, self.linear)
+        else:
+            xp = array_namespace(values)
+            values = xp.clip(values, 0.0, None)
+            if self.name == "tophat":
+                kernels = device_kernels(values, tophat_xp)
+                base = kernels.open_points(values, *points, reach, widest)
+            else:
+                kernels = device_kernels(values, median_xp)
+                base = kernels.median_points(values, *points, reach)
+            rest = values - base
+            if self.clip or self.lifts:
+                rest = xp.clip(rest, 0.0, None)
+        if not self.lifts:
+            return rest
+        kernels = device_kernels(values, lift_xp)
+        return kernels.lift_points(values, rest, *points, hop, self.clip)
 
     def _external(self, X: Any, mz: Any) -> Any:
         purpose = f"BaselineSubtractor(method={self.name!r})"
@@ -206,12 +235,20 @@ _COMPILED = {
     "noise": baseline_numba.noise_rows,
 }
 _REFERENCES = {
-    "tophat": tophat_xp.open_rows,
-    "median": median_xp.median_rows,
-    "local_minima": baseline_xp.minima_rows,
-    "polynomial": baseline_xp.polynomial_rows,
-    "noise": baseline_xp.noise_rows,
+    "tophat": (tophat_xp, "open_rows"),
+    "median": (median_xp, "median_rows"),
+    "local_minima": (baseline_xp, "minima_rows"),
+    "polynomial": (baseline_xp, "polynomial_rows"),
+    "noise": (baseline_xp, "noise_rows"),
 }
+#: Methods for which there is a kernel of ragged spectra that are not NumPy's.
+OF_POINTS = ("snip", "tophat", "median")
+
+
+def _elsewhere(X: Any, name: str) -> Callable:
+    """Return the kernel of a method for rows that are not NumPy's."""
+    module, function = _REFERENCES[name]
+    return getattr(device_kernels(X, module), function)
 
 
 def hop_of(widest: int) -> int:
@@ -259,6 +296,8 @@ class SubtractBaseline(ChunkKernel):
 
     def _points(self, chunk: SpectrumChunk, grid: SampleGrid) -> Any:
         width = self.method.width
+        if not is_numpy_array(chunk.intensity) and self.method.name in OF_POINTS:
+            return self._stored_points(chunk, grid)
         widest = width.widest(grid)
 
         def rest(row: Any, mz: Any) -> Any:
@@ -266,6 +305,18 @@ class SubtractBaseline(ChunkKernel):
             return self.method.rest(row, mz, reach, widest)
 
         return on_grid(chunk, grid, rest)
+
+    def _stored_points(self, chunk: SpectrumChunk, grid: SampleGrid) -> Any:
+        """Do it in libraries but NumPy, whose values the host does not wait for."""
+        method, mz = self.method, chunk.mz
+        reach = method.width.reach(mz, grid.spacing(mz))
+        widest = method.width.bound(grid)
+        indptr = array_namespace(mz).asarray(chunk.indptr, device=device_of(mz))
+        # Nothing sees across wider gaps, but the windows in which noise is judged.
+        limit = LONGEST_GAP if method.lifts else widest + 1
+        points = (indptr, *grid.positions(chunk, limit))
+        hop = hop_of(method.width.widest(grid))
+        return method.rest_of_points(chunk.intensity, points, reach, widest, hop)
 
 
 @dataclass(frozen=True)
@@ -275,7 +326,7 @@ class SubtractSnip(SubtractBaseline):
     def _points(self, chunk: SpectrumChunk, grid: SampleGrid) -> Any:
         method, values = self.method, chunk.intensity
         if not is_numpy_array(values):
-            return self._points_elsewhere(chunk, grid)
+            return super()._points(chunk, grid)
         result = np.empty_like(values)
         if values.size == 0:
             return result
@@ -291,22 +342,6 @@ class SubtractSnip(SubtractBaseline):
             hop = hop_of(method.width.widest(grid))
             lift_numba.lift_points(values, result, *points, hop, method.clip)
         return result
-
-    def _points_elsewhere(self, chunk: SpectrumChunk, grid: SampleGrid) -> Any:
-        """Do the same in other libraries, where the host knows no single value."""
-        method, values, mz = self.method, chunk.intensity, chunk.mz
-        reach = method.width.reach(mz, grid.spacing(mz))
-        widest = method.width.bound(grid)
-        limit = LONGEST_GAP if method.lifts else widest + 1
-        indptr = array_namespace(mz).asarray(chunk.indptr, device=device_of(mz))
-        points = (indptr, *grid.positions(chunk, limit))
-        snip = device_kernels(values, snip_xp).snip_points
-        rest = snip(values, *points, reach, widest, method.linear)
-        if not method.lifts:
-            return rest
-        lift = device_kernels(values, lift_xp).lift_points
-        hop = hop_of(method.width.widest(grid))
-        return lift(values, rest, *points, hop, method.clip)
 
 
 @dataclass(frozen=True)

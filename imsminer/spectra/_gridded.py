@@ -122,17 +122,21 @@ class Width:
         """Return the largest reach anywhere on a grid."""
         return int(self.reach(grid.knots, grid.steps).max())
 
+    def span(self, grid: SampleGrid) -> tuple[float, float]:
+        """Return the smallest and the largest width on a grid, in points."""
+        mz = np.concatenate([[grid.low], grid.knots, [grid.high]])
+        wide = self.in_points(mz, grid.spacing(mz))
+        return float(wide.min()), float(wide.max())
+
     def bound(self, grid: SampleGrid) -> int:
-        """Return a width in points that no point of a grid exceeds.
+        """Return a whole width that no point of a grid exceeds.
 
         Between the knots widths are between theirs, but for rounding; steps that
         correct m/z may have moved points a little.
         """
         if self.unit == "points":
             return self.widest(grid)
-        mz = np.append(grid.knots, grid.high)
-        reach = self.reach(mz, np.append(grid.steps, grid.steps[-1]))
-        return int(1.001 * reach.max()) + 1
+        return int(1.001 * min(self.span(grid)[1] + 1, 1e6)) + 1
 
 
 def spacing_of(mz: np.ndarray) -> np.ndarray:

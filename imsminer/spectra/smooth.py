@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from imsminer._array import (
     array_namespace,
     check_same_namespace,
+    device_kernels,
     device_of,
     is_numpy_array,
     to_numpy,
@@ -29,6 +30,7 @@ from imsminer.spectra._frames import (
     map_values,
 )
 from imsminer.spectra._gridded import (
+    LONGEST_GAP,
     SampleGrid,
     Width,
     centroided,
@@ -79,9 +81,10 @@ class Smooth(ChunkKernel):
             return chunk.replace(intensity=self.rows(chunk.intensity, wide))
         grid = self.grid
         assert grid is not None
+        if not is_numpy_array(chunk.intensity):
+            return chunk.replace(intensity=self._stored_points(chunk, grid))
 
         def smooth(row: Any, mz: Any) -> Any:
-            mz = np.asarray(to_numpy(mz), np.float64)
             return self.rows(row, self.width.in_points(mz, grid.spacing(mz)))
 
         return chunk.replace(intensity=on_grid(chunk, grid, smooth))
@@ -90,7 +93,47 @@ class Smooth(ChunkKernel):
         """Return the smoothed rows of `X` (n, m); `wide` (m,) is in points."""
         if X.shape[0] == 0 or X.shape[1] == 0:
             return X
-        widest = float(wide.max())
+        self._check_width(float(wide.max()))
+        numpy = is_numpy_array(X)
+        if self.method == "median":
+            halves = _halves(wide)
+            if numpy:
+                return _medians(X, halves)
+            return device_kernels(X, median_xp).nearest_rows(X, halves)
+        kind, tables = self._tables(wide)
+        if not numpy:
+            return device_kernels(X, smooth_xp).smooth_rows(X, kind, tables)
+        sizes = np.array([table.size // 2 for table in tables])
+        padded = np.zeros((len(tables), 2 * int(sizes.max()) + 1))
+        for row, table in zip(padded, tables, strict=True):
+            row[: table.size] = table
+        out = np.empty(X.shape, X.dtype)
+        smooth_numba.smooth_rows(X, kind, padded, sizes, out)
+        return out
+
+    def _stored_points(self, chunk: SpectrumChunk, grid: SampleGrid) -> Any:
+        """Smooth ragged spectra of libraries but NumPy; the host waits for no value."""
+        values, mz = chunk.intensity, chunk.mz
+        xp, device = array_namespace(mz), device_of(mz)
+        points = (
+            xp.asarray(chunk.indptr, device=device),
+            *grid.positions(chunk, LONGEST_GAP),
+        )
+        span = np.array(self.width.span(grid))
+        self._check_width(float(span[1]))
+        wide = self.width.in_points(mz, grid.spacing(mz))
+        if self.method == "median":
+            median = device_kernels(values, median_xp).median_points
+            return median(values, *points, _halves(wide), True)
+        kind, tables = xp.zeros_like(points[1]), [self._weights()]
+        if self.width.unit == "ppm":
+            low, high = self._numbers(span).tolist()
+            kind = xp.clip(self._numbers(wide), low, high) - low
+            tables = [self._table(number) for number in range(low, high + 1)]
+        smooth = device_kernels(values, smooth_xp).smooth_points
+        return smooth(values, *points, kind, tables)
+
+    def _check_width(self, widest: float) -> None:
         if widest > MAX_POINTS:
             message = (
                 f"SpectrumSmoother: width={self.width.value:g} {self.width.unit} is a "
@@ -98,31 +141,27 @@ class Smooth(ChunkKernel):
                 "Give a smaller width."
             )
             raise ValueError(message)
-        if self.method == "median":
-            return _medians(X, _halves(wide))
-        kind, tables = self._tables(wide)
-        if is_numpy_array(X):
-            halves = np.array([table.size // 2 for table in tables])
-            padded = np.zeros((len(tables), 2 * int(halves.max()) + 1))
-            for row, table in zip(padded, tables, strict=True):
-                row[: table.size] = table
-            out = np.empty(X.shape, X.dtype)
-            smooth_numba.smooth_rows(X, kind, padded, halves, out)
-            return out
-        xp = array_namespace(X)
-        kind = xp.asarray(kind, device=device_of(X))
-        return smooth_xp.smooth_rows(X, kind, tables)
 
     def _tables(self, wide: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
         """Return which weights each point takes, and the weights."""
         if self.width.unit == "points":
             return np.zeros(wide.size, np.int64), [self._weights()]
+        numbers, kind = np.unique(self._numbers(wide), return_inverse=True)
+        return kind, [self._table(int(number)) for number in numbers]
+
+    def _numbers(self, wide: Any) -> Any:
+        """Return the numbers of the weights for widths in points."""
         if self.method != "gaussian":
-            halves, kind = np.unique(_halves(wide), return_inverse=True)
-            return kind, [self._window(int(half)) for half in halves]
-        step = np.rint(np.log(np.maximum(wide, 1e-3)) / np.log(STEP))
-        steps, kind = np.unique(step.astype(np.int64), return_inverse=True)
-        return kind, [_gaussian(STEP ** float(k)) for k in steps]
+            return _halves(wide)
+        xp = array_namespace(wide)
+        step = xp.round(xp.log(xp.clip(wide, 1e-3, None)) / float(np.log(STEP)))
+        return xp.astype(step, xp.int64)
+
+    def _table(self, number: int) -> np.ndarray:
+        """Return the weights of a number."""
+        if self.method == "gaussian":
+            return _gaussian(STEP ** float(number))
+        return self._window(number)
 
     def _weights(self) -> np.ndarray:
         if self.method == "gaussian":
@@ -137,9 +176,10 @@ class Smooth(ChunkKernel):
         return savgol_coeffs(size, min(self.degree, size - 1), use="dot")
 
 
-def _halves(wide: np.ndarray) -> np.ndarray:
+def _halves(wide: Any) -> Any:
     """Return half windows of the odd windows of about so many points."""
-    return np.maximum(np.rint((wide - 1) / 2), 0).astype(np.int64)
+    xp = array_namespace(wide)
+    return xp.astype(xp.clip(xp.round((wide - 1) / 2), 0.0, None), xp.int64)
 
 
 def _gaussian(fwhm: float) -> np.ndarray:
@@ -150,23 +190,16 @@ def _gaussian(fwhm: float) -> np.ndarray:
     return weights / weights.sum()
 
 
-def _medians(X: Any, halves: np.ndarray) -> Any:
+def _medians(X: np.ndarray, halves: np.ndarray) -> np.ndarray:
     """Return running medians; beyond the ends the outermost value goes on."""
     m = X.shape[1]
     widest = int(halves.max())
     reach = np.zeros(m + 2 * widest, np.int64)
     reach[widest : widest + m] = halves
-    if is_numpy_array(X):
-        padded = np.pad(X, ((0, 0), (widest, widest)), mode="edge")
-        out = np.empty_like(padded)
-        median_numba.median_rows(padded, reach, out)
-        return np.ascontiguousarray(out[:, widest : widest + m])
-    xp = array_namespace(X)
-    device = device_of(X)
-    place = xp.clip(xp.arange(-widest, m + widest, device=device), 0, m - 1)
-    padded = xp.take(X, place, axis=1)
-    result = median_xp.median_rows(padded, xp.asarray(reach, device=device))
-    return result[:, widest : widest + m]
+    padded = np.pad(X, ((0, 0), (widest, widest)), mode="edge")
+    out = np.empty_like(padded)
+    median_numba.median_rows(padded, reach, out)
+    return np.ascontiguousarray(out[:, widest : widest + m])
 
 
 class SpectrumSmoother(SameColumns, SpectraTransformer):
@@ -275,6 +308,7 @@ class SpectrumSmoother(SameColumns, SpectraTransformer):
             The fitted estimator.
         """
         self._validate_params()
+        self.__dict__.pop("_like", None)
         if self.unit == "points" and self.method != "gaussian":
             self._check_window()
         if isinstance(X, Spectra):

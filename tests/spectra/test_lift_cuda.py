@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
-from tests.spectra.on_device import check_like_reference
+from tests.spectra.on_device import check_like_reference, sparse
 
 pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
 
 from imsminer.spectra._kernels import lift_cuda, lift_xp
+
+SIZES = [(9, 30), (0, 0), (1, 1), (2, 2), (110, 110), (60, 520), (1, 4), (0, 7)]
 
 
 def spectra(n, m, dtype, seed=0):
@@ -22,12 +24,7 @@ def spectra(n, m, dtype, seed=0):
 
 def examples(put):
     """Yield (function, arguments) for every function and dtype."""
-    sizes = [(9, 30), (0, 0), (1, 1), (2, 2), (110, 110), (60, 520), (1, 4), (0, 7)]
-    rng = np.random.default_rng(4)
-    parts = [np.sort(rng.choice(n, size, replace=False)) for size, n in sizes]
-    position = np.concatenate(parts).astype(np.int64)
-    indptr = np.cumsum([0, *(size for size, _ in sizes)]).astype(np.int64)
-    length = np.array([n for _, n in sizes], np.int64)
+    indptr, position, length = sparse(np.random.default_rng(4), SIZES)
     for dtype, clip in [(np.float32, True), (np.float64, False)]:
         # 129, 7 and up to 255 values each; the last window of the second is empty.
         for m, hop in [(150, 64), (21, 5), (3, 100), (2, 64)]:

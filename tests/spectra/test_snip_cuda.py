@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.spectra.on_device import check_like_reference
+from tests.spectra.on_device import check_like_reference, sparse
 
 pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
 
@@ -21,17 +21,6 @@ def rows(n, m, dtype, seed=0):
     return X.astype(dtype)
 
 
-def points(lengths, dtype, seed=0):
-    """Return intensities, indptr, positions and lengths of ragged spectra."""
-    rng = np.random.default_rng(seed)
-    parts = [np.sort(rng.choice(n, size, replace=False)) for size, n in lengths]
-    position = np.concatenate(parts).astype(np.int64)
-    indptr = np.cumsum([0, *(size for size, _ in lengths)]).astype(np.int64)
-    length = np.array([n for _, n in lengths], np.int64)
-    values = rows(1, position.size, dtype, seed)[0] if position.size else position
-    return values.astype(dtype), indptr, position, length
-
-
 RAGGED = [(7, 9), (0, 0), (1, 1), (40, 40), (20, 90), (1, 5), (0, 3), (13, 100)]
 
 
@@ -45,7 +34,8 @@ def examples(put):
         yield snip_cuda.snip_rows, (put(X), vary, linear)
         for m in (1, 2, 3):
             yield snip_cuda.snip_rows, (put(X[:, :m].copy()), put(vary[:m]), linear)
-        values, *where = points(RAGGED, dtype)
+        where = sparse(np.random.default_rng(0), RAGGED)
+        values = rows(1, where[1].size, dtype)[0]
         # Windows that are wider than what blocks of threads hold more.
         widest = snip_cuda.POINTS_HALO + 1
         reach = np.random.default_rng(2).integers(1, widest + 1, values.size)
@@ -57,7 +47,8 @@ def examples(put):
 
 
 def test_agrees_with_the_reference(device):
-    check_like_reference(examples(device.put), snip_xp)
+    # Two exponentials of float32 make that much of the last digit of a baseline.
+    check_like_reference(examples(device.put), snip_xp, single=3e-5)
 
 
 def test_has_what_the_reference_has():

@@ -79,8 +79,8 @@ def with_zeros(values: Any, position: Any, length: int) -> Any:
     xp = array_namespace(values)
     index = xp.arange(length, dtype=position.dtype, device=device_of(values))
     last = xp.clip(xp.searchsorted(position, index, side="right") - 1, 0, None)
-    stored = xp.take(position, last) == index
-    return xp.astype(xp.where(stored, xp.take(values, last), 0.0), values.dtype)
+    stored, kept = xp.take(position, last) == index, xp.take(values, last)
+    return xp.where(stored, kept, xp.zeros_like(kept))
 
 
 def owners(indptr: Any, n_points: int) -> Any:

@@ -3,8 +3,9 @@
 from typing import Any
 
 from imsminer._array import array_namespace, device_of
+from imsminer.spectra._kernels.grid_xp import on_whole_grids
 
-__all__ = ["median_rows"]
+__all__ = ["median_points", "median_rows", "nearest_rows"]
 
 #: Values of the windows that are sorted at a time.
 BLOCK = 2**22
@@ -43,3 +44,38 @@ def median_rows(X: Any, reach: Any) -> Any:
             parts.append(xp.sum(xp.where(chosen, values, 0.0), axis=1))
         rows.append(xp.astype(xp.concat(parts), X.dtype))
     return xp.stack(rows)
+
+
+def nearest_rows(X: Any, reach: Any) -> Any:
+    """Do the same with windows that go on beyond the ends, with the outermost value."""
+    xp, device = array_namespace(X), device_of(X)
+    m = X.shape[1]
+    reach = xp.asarray(reach, device=device)
+    widest = int(xp.max(reach))
+    place = xp.clip(xp.arange(-widest, m + widest, device=device), 0, m - 1)
+    beyond = xp.zeros(widest, dtype=reach.dtype, device=device)
+    reach = xp.concat([beyond, reach, beyond])
+    medians = median_rows(xp.take(X, place, axis=1), reach)
+    return medians[:, widest : widest + m]
+
+
+def median_points(
+    values: Any,
+    indptr: Any,
+    position: Any,
+    length: Any,
+    reach: Any,
+    nearest: bool = False,
+) -> Any:
+    """Do the same for ragged spectra: grid points that are not stored are 0.
+
+    `position` and `length` come from
+    :func:`imsminer.spectra._kernels.grid_xp.grid_positions`; `reach` (n_points,) is the
+    half window at each point, in points of the grid. `nearest`: beyond the ends the
+    outermost value of the grid goes on.
+    """
+
+    def medians(row: Any, wide: Any) -> Any:
+        return (nearest_rows if nearest else median_rows)(row[None, :], wide)
+
+    return on_whole_grids(medians, (values, reach), indptr, position, length)

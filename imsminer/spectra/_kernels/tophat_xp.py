@@ -3,8 +3,9 @@
 from typing import Any
 
 from imsminer._array import array_namespace, device_of
+from imsminer.spectra._kernels.grid_xp import on_whole_grids
 
-__all__ = ["open_rows"]
+__all__ = ["open_points", "open_rows"]
 
 
 def open_rows(X: Any, reach: Any) -> Any:
@@ -29,3 +30,19 @@ def _largest(X: Any, reach: Any) -> Any:
         right = xp.where(inside & (index < m - width), right, best)
         best = xp.maximum(best, xp.maximum(left, right))
     return best
+
+
+def open_points(
+    values: Any, indptr: Any, position: Any, length: Any, reach: Any, widest: int
+) -> Any:
+    """Do the same for ragged spectra of values of at least 0.
+
+    Grid points that are not stored are 0. `position` and `length` come from
+    :func:`imsminer.spectra._kernels.grid_xp.grid_positions`; `reach` (n_points,) is the
+    half window at each point, in points of the grid, and at most `widest`.
+    """
+
+    def opened(row: Any, wide: Any) -> Any:
+        return open_rows(row[None, :], wide)
+
+    return on_whole_grids(opened, (values, reach), indptr, position, length)
