@@ -10,7 +10,7 @@ import pandas as pd
 
 from imsminer.core.chunk import SpectrumChunk
 from imsminer.core.spectra import Spectra
-from imsminer.spectra._aligning import MatchChunk, each_pixel, match_all
+from imsminer.spectra._aligning import MatchChunk, each_pixel, match_on_host
 from imsminer.spectra._massmodel import (
     HARM,
     MIN_GAIN,
@@ -83,7 +83,7 @@ class DescribePixels:
 
     def __call__(self, chunk: SpectrumChunk) -> np.ndarray:
         run = self.model.run_number(chunk.run)
-        return _describe(self.model, match_all(chunk, self.model), run)
+        return _describe(self.model, match_on_host(chunk, self.model), run)
 
 
 def describe_matches(

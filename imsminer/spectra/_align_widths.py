@@ -75,7 +75,7 @@ class WidthChunk:
 
     def __call__(self, chunk: SpectrumChunk) -> np.ndarray:
         model = self.model
-        errors, heights = match(chunk, model)
+        errors, heights = map(to_numpy, match(chunk, model))
         widths = np.zeros_like(heights)
         if chunk.profile:
             mz, y = to_numpy(chunk.mz), to_numpy(chunk.intensity)

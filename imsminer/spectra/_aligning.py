@@ -8,7 +8,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from imsminer._array import array_namespace, device_of, is_numpy_array, to_numpy
+from imsminer._array import (
+    array_namespace,
+    device_kernels,
+    device_of,
+    is_numpy_array,
+    to_numpy,
+)
 from imsminer.core.chunk import ChunkKernel, SpectrumChunk
 from imsminer.core.engine import map_rows
 from imsminer.core.spectra import Spectra
@@ -31,6 +37,7 @@ __all__ = [
     "MatchChunk",
     "each_pixel",
     "match",
+    "match_on_host",
     "require_unit",
     "resample",
     "runs_of",
@@ -65,18 +72,20 @@ class AlignSpectra(ChunkKernel):
             mz = np.empty_like(chunk.mz)
             align_warp_numba.shift_points(chunk.mz, chunk.indptr, *line, knots, mz)
             return chunk.replace(mz=mz)
-        theta = array_namespace(chunk.mz).asarray(theta, device=device_of(chunk.mz))
-        mz = align_warp_xp.shift_points(chunk.mz, chunk.indptr, theta, *line[1:], knots)
+        kernels = device_kernels(chunk.mz, align_warp_xp)
+        mz = kernels.shift_points(chunk.mz, chunk.indptr, *line, knots)
         return chunk.replace(mz=mz)
 
 
-def match(chunk: SpectrumChunk, model: MassModel) -> tuple[np.ndarray, np.ndarray]:
-    """Return errors and heights (n, k) of the peaks of each spectrum, on the host."""
+def match(chunk: SpectrumChunk, model: MassModel) -> tuple[Any, Any]:
+    """Return errors and heights (n, k) of the peaks of each spectrum, where it is."""
     shape = (chunk.n_spectra, model.reference.size)
     peaks = (model.reference, model.width, model.unit)
+    xp, device = array_namespace(chunk.intensity), device_of(chunk.intensity)
     if chunk.indptr is None and not chunk.profile:
         # Centroids on a common list of m/z: nothing is left to align.
-        return np.full(shape, np.nan), np.zeros(shape)
+        errors = xp.full(shape, xp.nan, dtype=xp.float64, device=device)
+        return errors, xp.zeros_like(errors)
     # The place of a centroid is its own.
     refined = chunk.profile and model.fwhm is not None and model.fwhm.any()
     points: tuple = (chunk.intensity, chunk.mz)
@@ -92,21 +101,23 @@ def match(chunk: SpectrumChunk, model: MassModel) -> tuple[np.ndarray, np.ndarra
             kernel = getattr(align_refine_numba, name.replace("match", "refine"))
             kernel(*points, *peaks, model.fwhm, errors, heights)
         return errors, heights
-    xp, device = array_namespace(chunk.intensity), device_of(chunk.intensity)
+    kernels = device_kernels(chunk.intensity, align_xp)
     moved = [xp.asarray(part, device=device) for part in (*points, *peaks)]
-    errors, heights = getattr(align_xp, name)(*moved, chunk.profile)
+    errors, heights = getattr(kernels, name)(*moved, chunk.profile)
     if refined:
-        kernel = getattr(align_refine_xp, name.replace("match", "refine"))
+        kernels = device_kernels(chunk.intensity, align_refine_xp)
+        kernel = getattr(kernels, name.replace("match", "refine"))
         fwhm = xp.asarray(model.fwhm, device=device)
         errors = kernel(*moved, fwhm, errors, heights)
-    return to_numpy(errors), to_numpy(heights)
+    return errors, heights
 
 
-def grid_lines(chunk: SpectrumChunk, model: MassModel) -> np.ndarray:
+def grid_lines(chunk: SpectrumChunk, model: MassModel) -> Any:
     """Return the lines (n, 3, 2) that a search finds by all, even and odd peaks."""
     n = chunk.n_spectra
+    xp, device = array_namespace(chunk.intensity), device_of(chunk.intensity)
     if chunk.indptr is None and not chunk.profile:
-        return np.full((n, 3, 2), np.nan)
+        return xp.full((n, 3, 2), xp.nan, dtype=xp.float64, device=device)
     peaks = (model.reference, model.unit, model.u)
     limits = (model.tolerance, model.grid, model.linear)
     points: tuple = (chunk.intensity, chunk.mz)
@@ -118,15 +129,21 @@ def grid_lines(chunk: SpectrumChunk, model: MassModel) -> np.ndarray:
         found = np.empty((n, 3, 2))
         getattr(align_grid_numba, name)(*points, *peaks, *limits, found)
         return found
-    xp, device = array_namespace(chunk.intensity), device_of(chunk.intensity)
+    kernels = device_kernels(chunk.intensity, align_grid_xp)
     moved = [xp.asarray(part, device=device) for part in (*points, *peaks)]
-    return to_numpy(getattr(align_grid_xp, name)(*moved, *limits))
+    return getattr(kernels, name)(*moved, *limits)
 
 
 def match_all(chunk: SpectrumChunk, model: MassModel) -> Matches:
-    """Return what the lines of the spectra are fitted to."""
+    """Return what the lines of the spectra are fitted to, where the spectra are."""
     lines = None if model.grid is None else grid_lines(chunk, model)
     return Matches(*match(chunk, model), lines)
+
+
+def match_on_host(chunk: SpectrumChunk, model: MassModel) -> Matches:
+    """Return the same as NumPy arrays."""
+    found = match_all(chunk, model)
+    return Matches(*(None if part is None else to_numpy(part) for part in found))
 
 
 @dataclass(frozen=True)
@@ -139,7 +156,7 @@ class MatchChunk:
     model: MassModel
 
     def __call__(self, chunk: SpectrumChunk) -> np.ndarray:
-        errors, heights, lines = match_all(chunk, self.model)
+        errors, heights, lines = match_on_host(chunk, self.model)
         top = heights.max(axis=1, keepdims=True, initial=0.0)
         heights = heights / np.where(top > 0, top, 1.0)
         parts = [errors, heights]
@@ -151,7 +168,7 @@ class MatchChunk:
 def resample(
     X: Any,
     edges: np.ndarray,
-    theta: np.ndarray,
+    theta: Any,
     centre: float,
     half: float,
     *,
@@ -168,7 +185,8 @@ def resample(
     xp, device = array_namespace(X), device_of(X)
     edges = xp.asarray(edges, device=device)
     theta = xp.asarray(theta, device=device)
-    return align_warp_xp.resample_rows(X, edges, theta, centre, half, ppm, knots)
+    kernels = device_kernels(X, align_warp_xp)
+    return kernels.resample_rows(X, edges, theta, centre, half, ppm, knots)
 
 
 def each_pixel(

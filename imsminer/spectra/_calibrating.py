@@ -6,7 +6,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from imsminer._array import array_namespace, device_of, is_numpy_array
+from imsminer._array import (
+    array_namespace,
+    device_kernels,
+    device_of,
+    is_numpy_array,
+)
 from imsminer.core.chunk import ChunkKernel, SpectrumChunk
 from imsminer.core.windows import cell_edges
 from imsminer.spectra._aligning import match
@@ -50,21 +55,22 @@ class CalibrateSpectra(ChunkKernel):
         if not self.model.applied[run]:
             return chunk
         c = np.repeat(self.coefficients[run][None], n, axis=0)
+        xp, device = array_namespace(chunk.intensity), device_of(chunk.intensity)
+        c = xp.asarray(c, device=device)
         if self.pixels:
             theta, _, _ = self.fit_pixels(*match(chunk, self.model), run)
             width = min(2, c.shape[1])
-            c[:, :width] += theta[:, :width]
+            line = c[:, :width] + theta[:, :width]
+            c = xp.concat([line, c[:, width:]], axis=1)
         place = (self.model.centre, self.model.half, REACH)
         numpy_chunk = is_numpy_array(chunk.intensity)
-        if not numpy_chunk:
-            xp, device = array_namespace(chunk.intensity), device_of(chunk.intensity)
-            c = xp.asarray(c, device=device)
+        kernels = device_kernels(chunk.intensity, calibrate_xp)
         if chunk.indptr is not None:
             if numpy_chunk:
                 mz = np.empty_like(chunk.mz)
                 calibrate_numba.shift_points(chunk.mz, chunk.indptr, c, *place, mz)
             else:
-                mz = calibrate_xp.shift_points(chunk.mz, chunk.indptr, c, *place)
+                mz = kernels.shift_points(chunk.mz, chunk.indptr, c, *place)
             return chunk.replace(mz=mz)
         edges, ppm = cell_edges(np.asarray(chunk.mz)), self.model.ppm
         if numpy_chunk:
@@ -73,15 +79,16 @@ class CalibrateSpectra(ChunkKernel):
             calibrate_numba.resample_rows(X, edges, c, *place, ppm, moved)
         else:
             edges = xp.asarray(edges, device=device)
-            moved = calibrate_xp.resample_rows(chunk.intensity, edges, c, *place, ppm)
+            moved = kernels.resample_rows(chunk.intensity, edges, c, *place, ppm)
         return chunk.replace(intensity=moved)
 
-    def fit_pixels(
-        self, errors: np.ndarray, heights: np.ndarray, run: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def fit_pixels(self, errors: Any, heights: Any, run: int) -> tuple[Any, Any, Any]:
         """Return each pixel's line around the polynomial of its run, as `MassModel`."""
-        errors = errors - self.error(self.model.reference, run)
-        heights = np.where(self.used[run], heights, 0.0)
+        xp, device = array_namespace(errors), device_of(errors)
+        error = self.error(self.model.reference, run)
+        errors = errors - xp.asarray(error, device=device)
+        used = xp.asarray(self.used[run], device=device)
+        heights = xp.where(used, heights, xp.zeros_like(heights))
         return self.model.fit_pixels(
             errors, heights, np.zeros(2), self.model.precision[run]
         )

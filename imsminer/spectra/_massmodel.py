@@ -4,11 +4,17 @@ Numbers, not estimators: :class:`imsminer.MassAligner` decides what is fitted on
 """
 
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from imsminer.spectra._kernels import align_numba
+from imsminer._array import (
+    array_namespace,
+    device_kernels,
+    device_of,
+    is_numpy_array,
+)
+from imsminer.spectra._kernels import align_numba, align_xp
 from imsminer.spectra._kernels.align_warp_xp import hat
 
 __all__ = [
@@ -42,9 +48,9 @@ PARTS = (slice(None), *HALVES)
 class Matches(NamedTuple):
     """Errors and heights (n, k) of reference peaks; lines (n, 3, 2) found on a grid."""
 
-    errors: np.ndarray
-    heights: np.ndarray
-    lines: np.ndarray | None = None
+    errors: Any
+    heights: Any
+    lines: Any = None
 
 
 @dataclass(frozen=True)
@@ -174,9 +180,11 @@ class MassModel:
         bends = [hat(u, self.knots, j) for j in range(self.knots.size - 2)]
         return np.stack([np.ones_like(u), u, *bends], axis=1)
 
-    def at_knots(self, theta: np.ndarray) -> np.ndarray:
+    def at_knots(self, theta: Any) -> Any:
         """Return the errors of lines (n, 2 + q) at all knots: (n, q + 2)."""
-        return theta @ self.design(self.knots).T
+        design = self.design(self.knots)
+        xp = array_namespace(theta)
+        return theta @ xp.asarray(design, device=device_of(theta)).T
 
     def run_number(self, run: str) -> int:
         """Return the entry of a run; the last one for runs that `fit` did not see."""
@@ -184,17 +192,17 @@ class MassModel:
 
     def fit_pixels(
         self,
-        errors: np.ndarray,
-        heights: np.ndarray,
+        errors: Any,
+        heights: Any,
         prior: np.ndarray,
         precision: np.ndarray,
         part: slice = slice(None),
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Fit the line of each pixel.
+    ) -> tuple[Any, Any, Any]:
+        """Fit the line of each pixel, in the namespace of the errors.
 
         Parameters
         ----------
-        errors, heights : ndarray of float64, shape (n, k)
+        errors, heights : array of float64, shape (n, k)
             What matching returned.
         prior, precision : ndarray of float64, shape (n, 2 + q) or (2 + q,)
             Mean and inverse variance of the lines.
@@ -203,11 +211,11 @@ class MassModel:
 
         Returns
         -------
-        theta : ndarray, shape (n, 2 + q)
+        theta : array of float64, shape (n, 2 + q)
             The lines: the prior's where the pixel's own is not good enough.
-        good : ndarray of bool, shape (n,)
+        good : array of bool, shape (n,)
             Whether it is.
-        matches : ndarray of int, shape (n,)
+        matches : array of int, shape (n,)
             Matches that the fit keeps.
         """
         n, p = errors.shape[0], self.knots.size
@@ -215,28 +223,21 @@ class MassModel:
         precision = np.array(np.broadcast_to(precision, (n, p)))
         if not self.linear:
             prior[:, 1], precision[:, 1] = 0.0, FIXED
-        theta, quality = np.empty((n, p)), np.empty((n, 4))
         bent = p > 2
-        fit = align_numba.fit_bent_rows if bent else align_numba.fit_rows
         places = self.design(self.u[part]) if bent else self.u[part]
-        fit(
-            np.ascontiguousarray(errors[:, part]),
-            np.ascontiguousarray(heights[:, part]),
-            np.ascontiguousarray(places),
-            prior,
-            precision,
-            1e-3 * self.tolerance,
-            theta,
-            quality,
-        )
-        matches, low, high, scale = quality.T
+        given = (errors[:, part], heights[:, part], places, prior, precision)
+        theta, quality = _fit(bent, given, 1e-3 * self.tolerance)
+        xp = array_namespace(theta)
+        matches, low, high, scale = (quality[:, i] for i in range(4))
         needed = self.min_matches if part.step is None else self.min_matches / 2
         good = (matches >= needed) & (scale <= MAX_SCALE * self.tolerance)
         if self.linear:
             ends = max(1, int(needed // 5))
-            good &= (low >= ends) & (high >= ends)
-        good &= np.abs(self.at_knots(theta)).max(axis=1) <= self.max_shift
-        return np.where(good[:, None], theta, prior), good, matches.astype(np.int64)
+            good = good & (low >= ends) & (high >= ends)
+        good = good & (xp.max(xp.abs(self.at_knots(theta)), axis=1) <= self.max_shift)
+        prior = xp.asarray(prior, device=device_of(theta))
+        matches = xp.astype(matches, xp.int64)
+        return xp.where(good[:, None], theta, prior), good, matches
 
     def fit_lines(
         self,
@@ -244,7 +245,7 @@ class MassModel:
         prior: np.ndarray,
         precision: np.ndarray,
         number: int = 0,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ) -> tuple[Any, Any, Any]:
         """Do as `fit_pixels`, or take the lines that were found on a grid.
 
         `number` says by which reference peaks: 0 all, 1 the even, 2 the odd ones.
@@ -252,13 +253,30 @@ class MassModel:
         part = PARTS[number]
         if found.lines is None:
             return self.fit_pixels(found.errors, found.heights, prior, precision, part)
-        theta = found.lines[:, number]
-        matches = np.count_nonzero(found.heights[:, part] > 0, axis=1)
+        theta = found.lines[:, number, :]
+        xp = array_namespace(theta)
+        is_match = xp.astype(found.heights[:, part] > 0, xp.int64)
+        matches = xp.sum(is_match, axis=1)
         needed = self.min_matches if number == 0 else self.min_matches / 2
         with np.errstate(invalid="ignore"):
-            good = np.abs(theta).sum(axis=1) <= self.max_shift
-        good &= matches >= needed
-        return np.where(good[:, None], theta, prior), good, matches
+            good = xp.sum(xp.abs(theta), axis=1) <= self.max_shift
+        good = good & (matches >= needed)
+        prior = xp.asarray(prior, device=device_of(theta))
+        return xp.where(good[:, None], theta, prior), good, matches
+
+
+def _fit(bent: bool, given: tuple[Any, ...], floor: float) -> tuple[Any, Any]:
+    """Return the lines and their quality by the kernels for these arrays."""
+    errors, name = given[0], "fit_bent_rows" if bent else "fit_rows"
+    if is_numpy_array(errors):
+        n, p = given[3].shape
+        theta, quality = np.empty((n, p)), np.empty((n, 4))
+        given = tuple(np.ascontiguousarray(part) for part in given)
+        getattr(align_numba, name)(*given, floor, theta, quality)
+        return theta, quality
+    xp, device = array_namespace(errors), device_of(errors)
+    moved = (xp.asarray(part, device=device) for part in given)
+    return getattr(device_kernels(errors, align_xp), name)(*moved, floor)
 
 
 def relative_weights(heights: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 from imsminer._array import (
     array_namespace,
     check_same_namespace,
+    device_kernels,
     device_of,
     is_numpy_array,
     namespace_of,
@@ -60,7 +61,8 @@ class DivideSpectra(ChunkKernel):
         arrays = (intensity,) if indptr is None else (intensity, indptr)
         name = "divide_rows" if indptr is None else "divide_points"
         if not is_numpy_array(intensity):
-            result = getattr(normalize_xp, name)(*arrays, factors)
+            kernels = device_kernels(intensity, normalize_xp)
+            result = getattr(kernels, name)(*arrays, factors)
         else:
             result = np.empty_like(intensity)
             getattr(normalize_numba, name)(*arrays, factors, result)
@@ -91,7 +93,7 @@ def sum_values(chunk: SpectrumChunk) -> Any:
     if chunk.indptr is not None:
         return measure_points("sum_points", chunk)
     if not is_numpy_array(chunk.intensity):
-        return normalize_xp.sum_rows(chunk.intensity)
+        return device_kernels(chunk.intensity, normalize_xp).sum_rows(chunk.intensity)
     total = np.empty(chunk.n_spectra)
     normalize_numba.sum_rows(chunk.intensity, total)
     return total
@@ -101,11 +103,12 @@ def measure_points(name: str, chunk: SpectrumChunk) -> Any:
     """Run a kernel that takes spectra one after the other; float64, shape (n,)."""
     intensity, indptr = chunk.intensity, chunk.indptr
     if indptr is None:
-        n_rows, n_columns = intensity.shape
-        indptr = np.arange(n_rows + 1) * n_columns
-        intensity = array_namespace(intensity).reshape(intensity, (-1,))
+        xp, (n_rows, n_columns) = array_namespace(intensity), intensity.shape
+        indptr = xp.arange(n_rows + 1, dtype=xp.int64, device=device_of(intensity))
+        indptr, intensity = indptr * n_columns, xp.reshape(intensity, (-1,))
     if not is_numpy_array(intensity):
-        return getattr(normalize_xp, name)(intensity, indptr)
+        kernels = device_kernels(intensity, normalize_xp)
+        return getattr(kernels, name)(intensity, indptr)
     out = np.empty(chunk.n_spectra)
     getattr(normalize_numba, name)(intensity, indptr, out)
     return out

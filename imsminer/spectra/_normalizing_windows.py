@@ -10,6 +10,7 @@ import numpy as np
 
 from imsminer._array import (
     array_namespace,
+    device_kernels,
     device_of,
     is_numpy_array,
     namespace_of,
@@ -43,7 +44,8 @@ def window_sums(chunk: SpectrumChunk, low: np.ndarray, high: np.ndarray) -> Any:
         arguments = low, high
         arrays, name = (chunk.mz, intensity, indptr), "integrate_points"
     if not is_numpy_array(intensity):
-        return getattr(integrate_xp, name)(*arrays, *arguments)
+        kernels = device_kernels(intensity, integrate_xp)
+        return getattr(kernels, name)(*arrays, *arguments)
     out = np.empty((chunk.n_spectra, low.size))
     getattr(integrate_numba, name)(*arrays, *arguments, out)
     return out
@@ -61,7 +63,8 @@ def window_totals(chunk: SpectrumChunk, low: np.ndarray, high: np.ndarray) -> An
     inside = np.cumsum(starts - stops)[:-1].astype(np.float64)
     whole = np.array([0]), np.array([mz.size])
     if not is_numpy_array(intensity):
-        return integrate_xp.integrate_rows(intensity, *whole, inside)[:, 0]
+        kernels = device_kernels(intensity, integrate_xp)
+        return kernels.integrate_rows(intensity, *whole, inside)[:, 0]
     out = np.empty((chunk.n_spectra, 1))
     integrate_numba.integrate_rows(intensity, *whole, inside, out)
     return out[:, 0]

@@ -9,7 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn import get_config
 
-from imsminer._array import array_namespace, device_of, is_numpy_array, to_numpy
+from imsminer._array import (
+    array_namespace,
+    device_kernels,
+    device_of,
+    is_numpy_array,
+    to_numpy,
+)
 from imsminer._sklearn_compat import Interval
 from imsminer.core.axis import MassAxis
 from imsminer.core.chunk import SpectrumChunk, rows_as_chunk
@@ -197,7 +203,8 @@ class PQNNormalizer(_Normalizer):
             normalize_numba.median_columns(X[:, columns], total, reference)
         else:
             taken = xp.take(X, xp.asarray(columns, device=device_of(X)), axis=1)
-            reference = to_numpy(normalize_xp.median_columns(taken, total))
+            kernels = device_kernels(taken, normalize_xp)
+            reference = to_numpy(kernels.median_columns(taken, total))
         return columns, *column_windows(columns), reference, n_filled, None
 
     def _learn_spectra(self, X: Spectra) -> tuple:
