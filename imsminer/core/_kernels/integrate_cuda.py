@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import cuda, float64, int64
 
-from imsminer._array import array_namespace, device_of, to_numpy
+from imsminer._array import array_namespace, moved_like, to_numpy
 from imsminer._cuda import SIMULATED, THREADS, launch_blocks
 from imsminer.core._kernels.accumulate_cuda import BUSY
 from imsminer.core._kernels.binning_cuda import first_from
@@ -91,10 +91,9 @@ def area_points(
 
 def put_like(X: Any, values: Any, dtype: Any = np.float64) -> Any:
     """Return host values on the device of `X`; others are there already."""
-    xp = array_namespace(X)
     if not isinstance(values, np.ndarray | list | tuple):
         return values
-    return xp.asarray(np.ascontiguousarray(values, dtype=dtype), device=device_of(X))
+    return moved_like(np.ascontiguousarray(values, dtype=dtype), X)
 
 
 def reach_of_cells(cells: Any, low: Any, high: Any) -> tuple[Any, Any, Any]:
