@@ -98,14 +98,14 @@ class SpectraProtocols:
 
     def __reduce__(self) -> tuple:
         rows = None if self._rows is None else self._row_state()
-        blocks = self.source.blocks
         return _restore, (
             self.source,
             rows,
             self.queue,
             self._pixels,
             self.peaks,
-            blocks,
+            self.source.blocks,
+            self.source.disk,
         )
 
 
@@ -116,11 +116,11 @@ def _restore(
     pixels: pd.DataFrame | None,
     peaks: pd.DataFrame | None,
     blocks: Any,
+    disk: Any,
 ) -> Any:
     from imsminer.core.spectra import Spectra
 
     if isinstance(rows, range):
         rows = np.arange(rows.start, rows.stop, rows.step)
-    if blocks is not None:
-        source.blocks = blocks
+    source.blocks, source.disk = blocks, disk
     return Spectra(source, rows, queue, pixels=pixels, peaks=peaks)

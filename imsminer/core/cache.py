@@ -3,9 +3,12 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from imsminer.core.disk import DiskCache
 
 __all__ = ["PassCache", "cache"]
 
@@ -27,15 +30,20 @@ class PassCache:
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def get(self, key: Hashable, compute: Callable[[], Any]) -> Any:
+    def get(
+        self,
+        key: Hashable,
+        compute: Callable[[], Any],
+        disk: "DiskCache | None" = None,
+    ) -> Any:
         """Return the result under `key`, computed by `compute()` when it is not here.
 
-        `compute` runs outside the lock: two threads may compute the same result, and
-        then both are equal.
+        Nor in `disk`, where one is given; it is kept there, too. `compute` runs outside
+        the lock: two threads may compute the same result, and then both are equal.
         """
         found = self.find(key)
         if found is None:
-            found = compute()
+            found = compute() if disk is None else disk.through(key, compute)
             self.put(key, found)
         return found
 

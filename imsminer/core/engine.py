@@ -22,6 +22,7 @@ from imsminer._array import (
 )
 from imsminer.core._blocks import (
     N_BLOCKS,
+    block,
     block_positions,
     cut_blocks,
     rows_key,
@@ -225,7 +226,7 @@ def _map_all(
 ) -> _RowResults:
     size = max(64, -(-len(spectra) // N_BLOCKS))
     starts = range(0, len(spectra), size)
-    views = [spectra[start : start + size] for start in starts]
+    views = [block(spectra, slice(start, start + size)) for start in starts]
     parts = run_tasks(_map_part, [(view, function) for view in views], n_jobs)
     collected = []
     with progress_bar(label, len(spectra)) as advance:

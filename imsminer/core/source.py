@@ -3,11 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import joblib
 import numpy as np
 import pandas as pd
+
+from imsminer.core.disk import DiskCache
 
 __all__ = [
     "ArraySource",
@@ -83,6 +85,8 @@ class Source(ABC):
     blocks : ndarray of int or None
         Labels of the rows that passes should keep together (see
         :func:`imsminer.core.engine.block_positions`).
+    disk : DiskCache or None
+        Where results of passes are kept beyond this process.
     """
 
     n_rows: int
@@ -96,10 +100,18 @@ class Source(ABC):
     identity: str
     n_bytes_read: int = 0
     blocks: np.ndarray | None = None
+    disk: DiskCache | None = None
 
     @abstractmethod
     def read(self, rows: np.ndarray | slice) -> SpectrumArrays:
         """Return m/z, intensity, indptr and ion mobility of rows of one run."""
+
+    def with_disk(self, disk: DiskCache | None) -> Self:
+        """Return the same source, whose results of passes are kept in `disk`."""
+        same = object.__new__(type(self))
+        same.__dict__.update(self.__dict__)
+        same.disk = disk
+        return same
 
     @property
     def n_mz(self) -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import joblib
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from imsminer.core._from_arrays import array_source
+from imsminer.core._keeping import SpectraKeeping
 from imsminer.core._protocols import SpectraProtocols, Spectrum
 from imsminer.core._reading import read_chunks
 from imsminer.core._rows import as_range, positions
@@ -27,7 +27,7 @@ VIEW_BYTES = 24 * 2**20
 LARGE_ROW = 384 * 2**10
 
 
-class Spectra(SpectraProtocols):
+class Spectra(SpectraKeeping, SpectraProtocols):
     """A lazy sequence of mass spectra, one per pixel.
 
     Nothing is read until someone iterates. Rows are selected and steps are queued
@@ -325,29 +325,6 @@ class Spectra(SpectraProtocols):
         return Spectra(
             self.source, self._rows, self.queue, pixels=self._pixels, peaks=peaks
         )
-
-    def persist(self, path: str | Path) -> Spectra:
-        """Compute the queue once, write the result, and read from there afterwards.
-
-        Parameters
-        ----------
-        path : path
-            A folder that does not exist yet; it appears when all is written.
-
-        Returns
-        -------
-        Spectra
-            The same spectra with an empty queue, mapped from `path`.
-
-        Raises
-        ------
-        FileExistsError
-            When `path` exists.
-        """
-        from imsminer.core.persist import write_spectra
-
-        source = write_spectra(self, Path(path))
-        return Spectra(source, pixels=self._pixels, peaks=self.peaks)
 
     def to(self, xp: Any, *, device: Any = None) -> Spectra:
         """Return the same spectra, their chunks delivered in another array library.

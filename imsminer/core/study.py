@@ -26,7 +26,8 @@ def concatenate(spectra: Sequence[Spectra]) -> Spectra:
     Raises
     ------
     ValueError
-        When nothing is given, or one holds selected rows or queued steps.
+        When nothing is given, one holds selected rows or queued steps, or they keep
+        results of passes in different folders (see :meth:`Spectra.with_cache`).
     """
     parts = list(spectra)
     if not parts:
@@ -40,7 +41,16 @@ def concatenate(spectra: Sequence[Spectra]) -> Spectra:
                 "or persist() it."
             )
             raise ValueError(message)
-    result = Spectra(ConcatSource([part.source for part in parts]))
+    disks = {part.source.disk for part in parts} - {None}
+    if len(disks) > 1:
+        message = (
+            f"concatenate: the parts keep results of passes in {len(disks)} different "
+            f"ways: {', '.join(sorted(map(repr, disks)))}. Use with_cache(None) on the "
+            "parts, and with_cache(folder) on the result."
+        )
+        raise ValueError(message)
+    source = ConcatSource([part.source for part in parts])
+    result = Spectra(source.with_disk(disks.pop() if disks else None))
     if any(part._pixels is not None for part in parts):
         extra = pd.concat([part.pixels for part in parts], ignore_index=True)
         known = result.source.pixels

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from imsminer.core.disk import DiskCache
 from imsminer.core.source import ConcatSource, Source
 from imsminer.core.spectra import Spectra
 from imsminer.exceptions import ImzMLWarning
@@ -235,6 +236,7 @@ class ImzMLReader(Spectra):
             pixels,
             self.peaks,
             self.source.blocks,
+            self.source.disk,
         )
 
 
@@ -244,9 +246,9 @@ def _restore_reader(
     pixels: pd.DataFrame | None,
     peaks: pd.DataFrame | None,
     blocks: np.ndarray | None,
+    disk: DiskCache | None,
 ) -> ImzMLReader:
     reader = cls.__new__(cls)
     Spectra.__init__(reader, source, pixels=pixels, peaks=peaks)
-    if blocks is not None:
-        source.blocks = blocks
+    source.blocks, source.disk = blocks, disk
     return reader

@@ -115,7 +115,9 @@ class SpatialBlockSplit(BaseCrossValidator):
         """
         folds = self.assign(X, groups)
         if isinstance(X, Spectra):
-            labels = np.full(X.source.n_rows, self.n_splits, np.int64)
+            # Small numbers, because they travel to every process.
+            kind = np.min_scalar_type(self.n_splits)
+            labels = np.full(X.source.n_rows, self.n_splits, kind)
             labels[X.rows] = folds
             X.source.blocks = labels
         for fold in range(self.n_splits):

@@ -71,7 +71,7 @@ def picking_axis(X: Spectra, axis: MassAxis | None) -> MassAxis | None:
         return sample_cells(X)
     moved = any(kernel.moves_mz for kernel in X.queue)
     key = ("default axis", X.source.identity, moved, _picking_steps(X))
-    return cache.get(key, lambda: MassAxis.estimate(X))
+    return cache.get(key, lambda: MassAxis.estimate(X), X.source.disk)
 
 
 def _picking_steps(spectra: Spectra) -> tuple[str, ...]:
@@ -97,7 +97,7 @@ def centroid_resolution(spectra: Spectra) -> float:
         return float(np.quantile(all_gaps, CLOSEST_GAPS)) if all_gaps.size else 0.0
 
     key = ("centroid resolution", spectra.source.identity, _picking_steps(spectra))
-    return cache.get(key, measure)
+    return cache.get(key, measure, spectra.source.disk)
 
 
 def spectra_references(

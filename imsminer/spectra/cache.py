@@ -169,7 +169,7 @@ class SpectraCache(SameColumns, SpectraTransformer):
                 # Another process was first; what it wrote is the same.
                 pass
         os.utime(path)
-        source = PersistedSource(path)
+        source = PersistedSource(path).with_disk(X.source.disk)
         if blocks is not None:
             source.blocks = blocks[rows]
         self._remove_old(keep=path)
