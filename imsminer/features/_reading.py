@@ -34,9 +34,9 @@ class Features:
     ----------
     values : array of float32, shape (n_pixels, n_windows)
         Features, in the namespace of the chunks.
-    weight : ndarray of float32, shape (n_pixels, n_windows), or None
+    weight : ndarray of float32, shape (n_pixels, n_observed), or None
         Sum of the points above 0.
-    ppm : ndarray of float32, shape (n_pixels, n_windows), or None
+    ppm : ndarray of float32, shape (n_pixels, n_observed), or None
         Distance of the points' weighted mean from the peak's m/z; 0 without points.
     """
 
@@ -141,6 +141,20 @@ class FeatureReader:
         return xp.astype(values, xp.float32), points[:, :, 3:]
 
 
+@dataclass(frozen=True)
+class _SomeObserved:
+    """Reads the values of all windows, and weights and errors of some of them."""
+
+    values: FeatureReader
+    observed: FeatureReader
+
+    def __call__(self, chunk: SpectrumChunk) -> Any:
+        """Return float32, (n, n_windows + 2 n_observed)."""
+        values = self.values(chunk)
+        more = self.observed(chunk)[:, self.observed.centers.size :]
+        return array_namespace(values).concat([values, more], axis=1)
+
+
 def read_features(
     spectra: Spectra,
     centers: np.ndarray,
@@ -148,10 +162,12 @@ def read_features(
     method: str,
     *,
     mobility: np.ndarray | None = None,
-    observe: bool = False,
+    observe: bool | np.ndarray = False,
     n_jobs: int | None = None,
 ) -> Features:
     """Integrate all spectra over windows, and observe m/z: one pass, which is kept.
+
+    Where `observe` holds positions of windows, m/z are observed in these only.
 
     Raises
     ------
@@ -161,20 +177,28 @@ def read_features(
     """
     low, high = np.ascontiguousarray(ends.T)
     profile = spectra.run_profile
-    if (not observe and mobility is None) or (method == "area" and not profile.all()):
+    some = None if isinstance(observe, bool) else observe
+    plain = observe is False and mobility is None
+    if plain or (method == "area" and not profile.all()):
         return Features(integrate_windows(spectra, low, high, method, n_jobs=n_jobs))
     cells = None
     if spectra.mz is None and method in ("area", "mean") and profile.any():
         cells = sample_cells(spectra).edges
+    reader: FeatureReader | _SomeObserved
     reader = FeatureReader(
-        WindowReader(low, high, method, cells), centers, mobility, observe
+        WindowReader(low, high, method, cells), centers, mobility, observe is True
     )
+    if some is not None:
+        windows = WindowReader(low[some], high[some], "sum")
+        within = None if mobility is None else mobility[some]
+        more = FeatureReader(windows, centers[some], within, observe=True)
+        reader = _SomeObserved(reader, more)
     key = ("features", joblib.hash((low, high, method, centers, mobility, observe)))
     table = map_rows(spectra, reader, key, n_jobs=n_jobs)
     xp = array_namespace(table)
     if not bool(xp.all(xp.isfinite(table))):
         raise_not_finite(spectra)
-    return _parts(table, centers.size, observe)
+    return _parts(table, centers.size, observe is not False)
 
 
 def observed_table(mz: np.ndarray, features: Features) -> pd.DataFrame:
@@ -198,7 +222,8 @@ def observed_table(mz: np.ndarray, features: Features) -> pd.DataFrame:
 def _parts(table: Any, n: int, observe: bool) -> Features:
     if not observe:
         return Features(table)
-    weight, ppm = to_numpy(table[:, n : 2 * n]), to_numpy(table[:, 2 * n :])
+    middle = n + (table.shape[1] - n) // 2
+    weight, ppm = to_numpy(table[:, n:middle]), to_numpy(table[:, middle:])
     return Features(table[:, :n], weight, ppm)
 
 

@@ -213,13 +213,47 @@ class PeakIntegrator(SpectraTransformer):
         X = self._checked(X, "transform")
         if self.peaks_ is None:
             return X
-        values = self._read(X, self.observe).values
+        return self._table(X, self._read(X, self.observe).values)
+
+    def transform_and_observe(
+        self, X: Spectra, columns: Any = None
+    ) -> tuple[Any, pd.DataFrame]:
+        """Integrate Spectra, and observe at which m/z peaks stand: one pass for both.
+
+        Parameters
+        ----------
+        X : Spectra
+            The spectra.
+        columns : array-like of int, default=None
+            Positions of the features whose m/z is observed; `None`: all of them.
+
+        Returns
+        -------
+        features : DataFrame or array of shape (n_pixels, n_peaks)
+            As :meth:`transform` returns them.
+        observed : DataFrame of shape (n_pixels, n_columns)
+            As :meth:`observed` does with `per_pixel`, of these features.
+
+        Raises
+        ------
+        ValueError
+            When there are no peaks, or X is an array.
+        """
+        check_is_fitted(self)
         if not isinstance(X, Spectra):
-            return namespace_of(X).astype(values, X.dtype)
-        if not is_numpy_array(values):
-            return values
-        columns = self.get_feature_names_out()
-        return pd.DataFrame(values, index=pixel_index(X), columns=columns, copy=False)
+            message = (
+                "PeakIntegrator: transform_and_observe takes Spectra, found "
+                f"{type(X).__name__}. Call transform and observed for an array."
+            )
+            raise ValueError(message)
+        self._check_same_kind(X, from_spectra=self._from_spectra)
+        X = self._checked(X, "transform_and_observe")
+        if self.peaks_ is None:
+            raise ValueError(self._no_peaks(None))
+        every = np.arange(len(self.peaks_))
+        some = every if columns is None else every[np.asarray(columns, dtype=np.int64)]
+        features = self._read(X, some)
+        return self._table(X, features.values), self._found(X, features, some)
 
     def observed(self, X: Any, *, per_pixel: bool = False) -> pd.DataFrame:
         """Observe at which m/z the peaks stand; one pass over Spectra.
@@ -251,10 +285,7 @@ class PeakIntegrator(SpectraTransformer):
         features, mz = self._read(X, True), self._centers()
         if not per_pixel:
             return observed_table(mz, features)
-        found = mz * (1 + 1e-6 * features.ppm.astype(np.float64))
-        found[~(features.weight > 0)] = np.nan
-        index = pixel_index(X) if isinstance(X, Spectra) else None
-        return pd.DataFrame(found, index, self.get_feature_names_out(), copy=False)
+        return self._found(X, features, slice(None))
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the features, such as ``"mz_773.5272"``.
@@ -286,7 +317,27 @@ class PeakIntegrator(SpectraTransformer):
     def _centers(self) -> np.ndarray:
         return self.peaks_["mz"].to_numpy(dtype=np.float64)
 
-    def _read(self, X: Any, observe: bool) -> Features:
+    def _table(self, X: Any, values: Any) -> Any:
+        """Features as X asks for them."""
+        if not isinstance(X, Spectra):
+            return namespace_of(X).astype(values, X.dtype)
+        if not is_numpy_array(values):
+            return values
+        columns = self.get_feature_names_out()
+        return pd.DataFrame(values, index=pixel_index(X), columns=columns, copy=False)
+
+    def _found(self, X: Any, features: Features, some: Any) -> pd.DataFrame:
+        """Observed m/z of each pixel, of some of the features."""
+        assert features.ppm is not None
+        assert features.weight is not None
+        mz = self._centers()[some]
+        found = mz * (1 + 1e-6 * features.ppm.astype(np.float64))
+        found[~(features.weight > 0)] = np.nan
+        index = pixel_index(X) if isinstance(X, Spectra) else None
+        names = self.get_feature_names_out()[some]
+        return pd.DataFrame(found, index, names, copy=False)
+
+    def _read(self, X: Any, observe: bool | np.ndarray) -> Features:
         method = self.method
         if method == "auto":
             profile = X.profile if isinstance(X, Spectra) else True
