@@ -16,15 +16,18 @@ from imsminer._cuda import SIMULATED, THREADS, launch_blocks
 
 __all__ = ["accumulate_rows", "row_totals", "row_totals_ragged", "sum_rows"]
 
-#: Threads that keep a large GPU busy, some times over.
-BUSY = 64 if SIMULATED else 1 << 20
+#: Threads that keep a large GPU busy: each reads four values at a time.
+BUSY = 64 if SIMULATED else 1 << 18
+
+#: The fewest rows of a slab: partial results are written and read again.
+ROWS = 2 if SIMULATED else 16
 
 
 def sum_rows(X: Any) -> Any:
     """Return the columns' sums of `X` (n, m), float64."""
     xp = array_namespace(X)
     step, slabs = slabs_of(*X.shape)
-    total = xp.zeros((slabs, X.shape[1]), dtype=xp.float64)
+    total = xp.empty((slabs, X.shape[1]), dtype=xp.float64)
     blocks = (-(-X.shape[1] // THREADS), slabs)
     if X.shape[1]:
         launch_blocks(_sum_columns, blocks, THREADS, X, step, total)
@@ -72,15 +75,15 @@ def row_totals_ragged(intensity: Any, indptr: Any) -> tuple[Any, Any, Any, Any]:
 
 def slabs_of(n: int, columns: int) -> tuple[int, int]:
     """Return how many of `n` rows go into a slab, and how many slabs there are."""
-    slabs = max(1, min(BUSY // max(columns, 1), n // 4))
+    slabs = max(1, min(BUSY // max(columns, 1), n // ROWS))
     step = max(1, -(-n // slabs))
     return step, max(1, -(-n // step))
 
 
 def empty_slabs(xp: Any, *shape: int) -> tuple[Any, Any, Any, Any]:
-    """Return sum, maximum, count and sum of squares of nothing."""
-    total, maximum, squares = (xp.zeros(shape, dtype=xp.float64) for _ in range(3))
-    return total, maximum, xp.zeros(shape, dtype=xp.int64), squares
+    """Return room for sum, maximum, count and sum of squares."""
+    total, maximum, squares = (xp.empty(shape, dtype=xp.float64) for _ in range(3))
+    return total, maximum, xp.empty(shape, dtype=xp.int64), squares
 
 
 def combine_slabs(

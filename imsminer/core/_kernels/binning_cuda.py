@@ -7,8 +7,8 @@ no atomics: results are the same in every run. A block of threads is a tile of b
 where the tile starts in each spectrum is found by a search before. With fewer points
 than that they are *scattered* instead: each run of points of one spectrum in one bin is
 added up by a thread, and then added to the bin by atomics, whose order moves the last
-bits of sums. Hundreds of bins lie between the points that blocks work on at a time, so
-that private copies of the bins would cost more than they save.
+bits of sums. There are no private copies of the bins: with few points for each bin,
+adding up the copies would read more than there are points.
 
 What bounds both is reading each point once: 8 bytes of m/z, and those of its intensity.
 Points increase within a spectrum.
@@ -81,7 +81,8 @@ def _accumulate(
         parts = gather(_gather_points, arrays, n, n_bins, full)
     else:
         starts = starts_of(mz, indptr, xp.stack([edges[0], edges[-1]]))
-        parts = tuple(part[0, :] for part in empty_slabs(xp, 1, n_bins))
+        total, maximum, squares = (xp.zeros(n_bins, dtype=xp.float64) for _ in range(3))
+        parts = (total, maximum, xp.zeros(n_bins, dtype=xp.int64), squares)
         if n:
             axis = (edges, *_cell_table(edges))
             flat = (mz, intensity, indptr)
@@ -114,9 +115,8 @@ def gather(kernel: Any, arrays: tuple, n: int, n_bins: int, full: bool) -> tuple
     parts = empty_slabs(xp, slabs, n_bins)
     if not full:
         parts = (parts[0], *empty_slabs(xp, 1, 1)[1:])
-    if n:
-        blocks = (-(-n_bins // THREADS), slabs)
-        launch_blocks(kernel, blocks, THREADS, *arrays, step, full, *parts)
+    blocks = (-(-n_bins // THREADS), slabs)
+    launch_blocks(kernel, blocks, THREADS, *arrays, step, full, *parts)
     return combine_slabs(*parts)
 
 
@@ -256,15 +256,23 @@ def _gather_points(
     p, end = int64(slab) * step, min(int64(starts.shape[0]), (int64(slab) + 1) * step)
     add, square, top = float64(0.0), float64(0.0), float64(0.0)
     points = int64(0)
+    # The tile's points in the spectrum. Those of the next one are read ahead, and the
+    # intensity before it is known to be the right one: reads wait for fewer others.
+    after, after_stop = int64(0), int64(0)
+    if p < end:
+        after, after_stop = starts[p, tile], starts[p, tile + 1]
     while p < end:
-        # The tile's points; thread by thread they start about as far apart.
-        first, stop = starts[p, tile], starts[p, tile + 1]
+        first, stop = after, after_stop
+        ahead = min(p + 1, end - 1)
+        after, after_stop = starts[ahead, tile], starts[ahead, tile + 1]
         if first < stop:
+            # Thread by thread, bins start about as far apart as points.
             guess = first + (stop - first) * t // THREADS
+            guessed = float64(intensity[guess])
             k = first_from(mz, first, stop, low, guess)
             value = float64(0.0)
             while k < stop and mz[k] < high:
-                value += float64(intensity[k])
+                value += guessed if k == guess else float64(intensity[k])
                 k += 1
             add += value
             square += value * value

@@ -280,14 +280,21 @@ def _gather_linear(
     after = min(int64(starts.shape[0]), (int64(slab) + 1) * step)
     add, square, top = float64(0.0), float64(0.0), float64(0.0)
     points = int64(0)
+    # Read ahead, as where points are not shared.
+    ahead, ahead_stop = int64(0), int64(0)
+    if p < after:
+        ahead, ahead_stop = starts[p, 2 * tile], starts[p, 2 * tile + 1]
     while p < after:
-        first, stop = starts[p, 2 * tile], starts[p, 2 * tile + 1]
+        first, stop, q = ahead, ahead_stop, min(p + 1, after - 1)
+        ahead, ahead_stop = starts[q, 2 * tile], starts[q, 2 * tile + 1]
         if first < stop:
             guess = first + (stop - first) * t // THREADS
+            guessed = float64(intensity[guess])
             k = first_from(mz, first, stop, low, guess)
             value = float64(0.0)
             while k < stop and mz[k] < high:
-                m, whole = mz[k], float64(intensity[k])
+                m = mz[k]
+                whole = guessed if k == guess else float64(intensity[k])
                 if m < centre and j > 0:
                     value += whole * ((m - low) / down)
                 elif m > centre and j + 1 < n_bins:
