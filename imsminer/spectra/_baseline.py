@@ -173,25 +173,26 @@ class Method:
         `points` say where each spectrum starts, the positions of its points on the
         grid, and the number of grid points; `reach` (n_points,) is at most `widest`.
         """
+        module, function = OF_POINTS[self.name]
+        kernel = getattr(device_kernels(values, module), function)
         if self.name == "snip":
-            kernels = device_kernels(values, snip_xp)
-            rest = kernels.snip_points(values, *points, reach, widest, self.linear)
+            rest = kernel(values, *points, reach, widest, self.linear)
         else:
             xp = array_namespace(values)
             values = xp.clip(values, 0.0, None)
-            if self.name == "tophat":
-                kernels = device_kernels(values, tophat_xp)
-                base = kernels.open_points(values, *points, reach, widest)
-            else:
-                kernels = device_kernels(values, median_xp)
-                base = kernels.median_points(values, *points, reach)
+            arguments: tuple = (reach, widest)
+            if self.name == "noise":
+                arguments = (self.factor, Z_THRESHOLD)
+            elif self.name == "median":
+                arguments = (reach,)
+            base = kernel(values, *points, *arguments)
             rest = values - base
             if self.clip or self.lifts:
                 rest = xp.clip(rest, 0.0, None)
         if not self.lifts:
             return rest
-        kernels = device_kernels(values, lift_xp)
-        return kernels.lift_points(values, rest, *points, hop, self.clip)
+        lift = device_kernels(values, lift_xp).lift_points
+        return lift(values, rest, *points, hop, self.clip)
 
     def _external(self, X: Any, mz: Any) -> Any:
         purpose = f"BaselineSubtractor(method={self.name!r})"
@@ -241,8 +242,14 @@ _REFERENCES = {
     "polynomial": (baseline_xp, "polynomial_rows"),
     "noise": (baseline_xp, "noise_rows"),
 }
-#: Methods for which there is a kernel of ragged spectra that are not NumPy's.
-OF_POINTS = ("snip", "tophat", "median")
+#: Those of ragged spectra, which zeros need not be put into.
+OF_POINTS = {
+    "snip": (snip_xp, "snip_points"),
+    "tophat": (tophat_xp, "open_points"),
+    "median": (median_xp, "median_points"),
+    "local_minima": (baseline_xp, "minima_points"),
+    "noise": (baseline_xp, "noise_points"),
+}
 
 
 def _elsewhere(X: Any, name: str) -> Callable:
@@ -312,8 +319,9 @@ class SubtractBaseline(ChunkKernel):
         reach = method.width.reach(mz, grid.spacing(mz))
         widest = method.width.bound(grid)
         indptr = array_namespace(mz).asarray(chunk.indptr, device=device_of(mz))
-        # Nothing sees across wider gaps, but the windows in which noise is judged.
-        limit = LONGEST_GAP if method.lifts else widest + 1
+        # Nothing sees across wider gaps, but what judges the noise.
+        judges = method.lifts or method.name == "noise"
+        limit = LONGEST_GAP if judges else widest + 1
         points = (indptr, *grid.positions(chunk, limit))
         hop = hop_of(method.width.widest(grid))
         return method.rest_of_points(chunk.intensity, points, reach, widest, hop)

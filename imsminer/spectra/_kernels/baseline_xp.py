@@ -3,9 +3,15 @@
 from typing import Any
 
 from imsminer._array import array_namespace, device_of
-from imsminer.spectra._kernels.grid_xp import interpolate
+from imsminer.spectra._kernels.grid_xp import interpolate, on_whole_grids
 
-__all__ = ["minima_rows", "noise_rows", "polynomial_rows"]
+__all__ = [
+    "minima_points",
+    "minima_rows",
+    "noise_points",
+    "noise_rows",
+    "polynomial_rows",
+]
 
 MAX_STEPS = 100
 
@@ -90,3 +96,40 @@ def noise_rows(X: Any, factor: float, z_threshold: float) -> Any:
             break
         kept = near
     return xp.astype(xp.zeros_like(values) + factor * sd, X.dtype)
+
+
+def minima_points(
+    values: Any, indptr: Any, position: Any, length: Any, reach: Any, widest: int
+) -> Any:
+    """Do as :func:`minima_rows` for ragged spectra of values of at least 0.
+
+    Grid points that are not stored are 0, and so among the lowest. `position` and
+    `length` come from :func:`imsminer.spectra._kernels.grid_xp.grid_positions`; `reach`
+    (n_points,) is the half window at each point, in points of the grid, and at most
+    `widest`.
+    """
+
+    def join(row: Any, wide: Any) -> Any:
+        return minima_rows(row[None, :], wide)
+
+    return on_whole_grids(join, (values, reach), indptr, position, length)
+
+
+def noise_points(
+    values: Any,
+    indptr: Any,
+    position: Any,
+    length: Any,
+    factor: float,
+    z_threshold: float,
+) -> Any:
+    """Do as :func:`noise_rows` for ragged spectra: points that are not stored are 0.
+
+    `position` and `length` come from
+    :func:`imsminer.spectra._kernels.grid_xp.grid_positions`.
+    """
+
+    def noise(row: Any) -> Any:
+        return noise_rows(row[None, :], factor, z_threshold)
+
+    return on_whole_grids(noise, (values,), indptr, position, length)
