@@ -30,6 +30,8 @@ def spectra(dtype):
         [1.0, 3e30],
         [],
     ]
+    # Twice as many digits take the simulator twice as long.
+    parts = parts if dtype == np.float32 else parts[3:-2]
     parts = [np.asarray(part, dtype=dtype) for part in parts]
     indptr = np.concatenate([[0], np.cumsum([part.size for part in parts])])
     return np.concatenate(parts), indptr.astype(np.int64)
@@ -44,7 +46,7 @@ def examples(put):
     """Yield each function with its arguments, for both types of intensities."""
     for dtype in (np.float32, np.float64):
         values, indptr = map(put, spectra(dtype))
-        for name in MEASURES:
+        for name in MEASURES if dtype == np.float32 else MEASURES[2:]:
             yield getattr(normalize_cuda, name), (values, indptr)
         factors = put(np.resize([2.0, 0.0, 0.3], indptr.shape[0] - 1))
         yield normalize_cuda.divide_points, (values, indptr, factors)
