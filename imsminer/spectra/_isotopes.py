@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from imsminer.spectra._kernels.isotopes_numba import heads
+
 __all__ = ["monoisotopic"]
 
 #: Difference of the masses of 13C and 12C, and the share of 13C in nature.
@@ -39,32 +41,18 @@ def monoisotopic(mz: np.ndarray, height: np.ndarray, fwhm: np.ndarray) -> np.nda
     m/12 of them. A peak that is higher is an ion of its own. Each peak belongs to one
     pattern, that of the lowest m/z that reaches it; charge 1 goes before 2.
     """
-    n = mz.size
-    head = np.arange(n)
-    taken = np.zeros(n, bool)
+    head = np.empty(mz.size, np.int64)
     reach = np.maximum(CLOSE * fwhm, CLOSE_PPM * 1e-6 * mz)
-    for charge in CHARGES:
-        for first in range(n):
-            if taken[first]:
-                continue
-            last = first
-            carbons = mz[first] * charge / np.array([MOST_PER_CARBON, LEAST_PER_CARBON])
-            likely = SHARE_13C * carbons * np.array([1 / ROOM, ROOM])
-            for step in range(1, MAX_STEPS + 1):
-                place = mz[first] + step * DISTANCE_13C / charge
-                k = int(np.searchsorted(mz, place))
-                near = [j for j in (k - 1, k) if last < j < n and not taken[j]]
-                near = [j for j in near if abs(mz[j] - place) <= reach[j]]
-                if not near:
-                    break
-                found = min(near, key=lambda j: abs(mz[j] - place))
-                low, high = likely / step
-                if not low <= height[found] / max(height[last], 1e-300) <= high:
-                    break
-                head[found] = first
-                taken[found] = True
-                last = found
-            if last != first:
-                # The head of a pattern is no isotopologue of another charge.
-                taken[first] = True
+    heads(
+        np.ascontiguousarray(mz, np.float64),
+        np.ascontiguousarray(height, np.float64),
+        np.ascontiguousarray(reach, np.float64),
+        CHARGES,
+        DISTANCE_13C,
+        SHARE_13C,
+        (LEAST_PER_CARBON, MOST_PER_CARBON),
+        ROOM,
+        MAX_STEPS,
+        head,
+    )
     return mz[head]
