@@ -122,6 +122,8 @@ def to_numpy(array: Any) -> np.ndarray:
 
 def moved_like(values: np.ndarray, like: Any) -> Any:
     """Copy an array of the host to where another array is, in its own dtype."""
+    if isinstance(like, np.ndarray):
+        return values
     if not values.flags.writeable:
         # Which torch does not take: the memory of tables, and of what is kept.
         values = values.copy()

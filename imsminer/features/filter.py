@@ -11,7 +11,13 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from imsminer._array import check_same_namespace, device_of, namespace_of, to_numpy
+from imsminer._array import (
+    check_same_namespace,
+    device_of,
+    moved_like,
+    namespace_of,
+    to_numpy,
+)
 from imsminer._sklearn_compat import Interval, check_feature_names_in
 from imsminer.core.grid import Pixels, coordinates_of, known_coordinates
 from imsminer.core.moran import moran_i
@@ -83,8 +89,8 @@ class AnalyteFilter(TransformerMixin, BaseEstimator):
     ms2_ : DataFrame or None
         The MS2 table joined to the features: `column`, `ppm` (feature minus
         precursor), then its columns.
-    tissue_ : ndarray of bool, shape (n_pixels,), or None
-        The tissue that was used.
+    tissue_ : array of bool, shape (n_pixels,), or None
+        The tissue that was used, where X is.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
@@ -216,8 +222,9 @@ class AnalyteFilter(TransformerMixin, BaseEstimator):
             keep &= found["moran"] >= self.min_moran
         if self.min_tissue_auc is not None:
             runs = None if pixels is None else pixels.runs
-            self.tissue_ = checked_tissue(self.tissue, host, runs)
-            found["tissue_auc"] = tissue_auc(host, self.tissue_)
+            tissue = checked_tissue(self.tissue, host, runs)
+            found["tissue_auc"] = tissue_auc(host, tissue)
+            self.tissue_ = moved_like(tissue, values)
             keep &= found["tissue_auc"] >= self.min_tissue_auc
         self.table_ = pd.DataFrame({"feature": names, "mz": mz, **found})
         self.table_.insert(2, "selected", keep)
