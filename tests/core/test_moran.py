@@ -124,7 +124,7 @@ def test_any_layout_gives_the_same(study, layout):
 @pytest.mark.skipif(
     os.environ.get("SCIPY_ARRAY_API") != "1", reason="needs SCIPY_ARRAY_API=1"
 )
-def test_other_namespaces_agree(study):
+def test_other_namespaces_agree_array_api(study):
     features, xy, run = study
     strict = array_api_strict.asarray(features)
     with config_context(array_api_dispatch=True):

@@ -245,7 +245,7 @@ def test_errors():
 @needs_dispatch
 @pytest.mark.parametrize("method", ["kmeans", "average"])
 @pytest.mark.parametrize("similarity", ["thresholded_cosine", "pearson", "spearman"])
-def test_other_namespaces_agree(similarity, method):
+def test_other_namespaces_agree_array_api(similarity, method):
     frame, _ = ions(noise=1.5, dtype=np.float64)
     xy = frame.index.to_frame(index=False)[["x", "y"]].to_numpy()
     model = ImageClusterer(4, similarity=similarity, method=method, random_state=1)

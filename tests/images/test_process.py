@@ -367,7 +367,7 @@ def test_kernels_of_another_namespace(method, width):
 
 
 @needs_dispatch
-def test_other_namespaces_agree():
+def test_other_namespaces_agree_array_api():
     X = holed(features())
     xy = X.index.to_frame(index=False)[["x", "y"]].to_numpy()
     strict = array_api_strict.asarray(X.to_numpy())

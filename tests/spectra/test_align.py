@@ -346,7 +346,7 @@ def test_spectra_in_other_namespaces(kind):
 @pytest.mark.skipif(
     os.environ.get("SCIPY_ARRAY_API") != "1", reason="needs SCIPY_ARRAY_API=1"
 )
-def test_arrays_in_other_namespaces():
+def test_arrays_in_other_namespaces_array_api():
     X, _ = waves(12)
     host = MassAligner(tolerance=8.0).fit(X)
     with config_context(array_api_dispatch=True):

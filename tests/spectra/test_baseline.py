@@ -294,7 +294,7 @@ def test_spectra_in_other_namespaces(ragged):
 @pytest.mark.skipif(
     os.environ.get("SCIPY_ARRAY_API") != "1", reason="needs SCIPY_ARRAY_API=1"
 )
-def test_other_namespaces():
+def test_other_namespaces_array_api():
     X = profiles()
     with config_context(array_api_dispatch=True):
         result = BaselineSubtractor().fit_transform(array_api_strict.asarray(X))

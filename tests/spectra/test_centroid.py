@@ -190,7 +190,7 @@ def test_compiled_kernel_is_the_reference(intensity, min_points, threshold, dtyp
             assert one[1].dtype == np.asarray(y).dtype == dtype
 
 
-def test_arrays_of_another_library():
+def test_arrays_of_another_library_array_api():
     if os.environ.get("SCIPY_ARRAY_API") != "1":
         pytest.skip("array_api_dispatch needs SCIPY_ARRAY_API=1 from the start")
     X = profiles(n=4)[0]

@@ -168,7 +168,7 @@ def test_frames_keep_index_columns_and_dtype():
 @pytest.mark.skipif(
     os.environ.get("SCIPY_ARRAY_API") != "1", reason="needs SCIPY_ARRAY_API=1"
 )
-def test_other_namespaces():
+def test_other_namespaces_array_api():
     X = matrix(8, 30)
     with config_context(array_api_dispatch=True):
         strict = array_api_strict.asarray(X)

@@ -226,7 +226,7 @@ def test_pickles_to_the_same_step():
 @pytest.mark.skipif(
     os.environ.get("SCIPY_ARRAY_API") != "1", reason="needs SCIPY_ARRAY_API=1"
 )
-def test_other_namespaces():
+def test_other_namespaces_array_api():
     X = profiles()
     with config_context(array_api_dispatch=True):
         result = SpectrumSmoother().fit_transform(array_api_strict.asarray(X))
