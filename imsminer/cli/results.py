@@ -11,6 +11,7 @@ import pandas as pd
 from imsminer._array import to_numpy
 from imsminer.cli.output import MARK
 from imsminer.cli.pipeline import through
+from imsminer.cli.report.quality import mass_errors, tracers
 from imsminer.cli.study import annotate_peaks
 from imsminer.core.moran import moran_i
 from imsminer.core.provenance import provenance
@@ -20,7 +21,7 @@ from imsminer.statistics import compare
 
 __all__ = ["Results", "compute", "write_tables"]
 
-SPECTRAL_STEPS = ("baseline", "align", "normalize", "pick", "integrate")
+SPECTRAL_STEPS = ("baseline", "align", "normalize", "pick")
 TABLE, SEGMENTS = "features.parquet", "segments.csv"
 
 
@@ -32,6 +33,10 @@ class Results:
     steps: dict[str, Any]
     features: pd.DataFrame
     peaks: pd.DataFrame
+    mass_error: np.ndarray
+    """Median error of each pixel in ppm; NaN where it has none of the peaks."""
+    n_tracers: int
+    """Of how many peaks it is."""
     comparison: pd.DataFrame | None = None
     hits: pd.DataFrame | None = None
 
@@ -60,7 +65,11 @@ def compute(
     integration), and one each more for alignment.
     """
     spectral = {name: steps[name] for name in SPECTRAL_STEPS if name in steps}
-    features = through(reader, spectral)
+    spectra = through(reader, spectral)
+    integrator = steps["integrate"].fit(spectra)
+    chosen = tracers(integrator.peaks_)
+    features, observed = integrator.transform_and_observe(spectra, chosen)
+    error = mass_errors(observed, integrator.peaks_["mz"].to_numpy()[chosen])
     steps["segment"].fit(features)
     steps["cluster"].fit(features)
     peaks = steps["pick"].peaks_.assign(
@@ -68,7 +77,7 @@ def compute(
     )
     table = compare(features, reader.pixels, **comparison) if comparison else None
     hits = annotate_peaks(peaks, reader.runs, search) if search else None
-    return Results(reader, steps, features, peaks, table, hits)
+    return Results(reader, steps, features, peaks, error, len(chosen), table, hits)
 
 
 def write_tables(results: Results, folder: Path) -> dict[str, Any]:

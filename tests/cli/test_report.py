@@ -11,8 +11,12 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from imsminer.cli import main
-from imsminer.cli.report import Document
+from imsminer.cli import main, study
+from imsminer.cli.pipeline import build_steps, through
+from imsminer.cli.report import Document, write_report
+from imsminer.cli.report.quality import mass_errors, tracers
+from imsminer.cli.results import compute, write_tables
+from imsminer.core.cache import cache
 from imsminer.datasets import make_ims
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -183,3 +187,75 @@ def test_run_writes_a_report(tmp_path):
     assert text.count("data:image/png;base64,") == 6
     assert str(tmp_path) not in text
     assert "PNG" in str((folder / "segmentation.png").read_bytes()[:4])
+
+
+KINDS = {
+    "default": {},
+    "aligned": {"baseline": {"enabled": True}, "align": {"enabled": True}},
+    "as they are": {"normalize": {"enabled": False}},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_report_reads_no_more_than_the_pipeline(kind, tmp_path):
+    options = {"shape": (6, 6), "n_peaks": 12, "mz_range": (700, 760)}
+    path = make_ims(
+        tmp_path / "a.imzML", spectrum_type="sparse", random_state=0, **options
+    ).path
+    few = {"n_clusters": 2, "random_state": 0}
+    read = []
+    for whole in (True, False):
+        cache.clear()
+        steps = build_steps({}, {"segment": few, "cluster": few, **KINDS[kind]})
+        reader = study.open_study([path], "raise")
+        # Readers of one file share its source.
+        before = reader.source.n_bytes_read
+        if whole:
+            results = compute(reader, steps)
+            record = write_tables(results, tmp_path)
+            write_report(results, {}, record, tmp_path / "report.html")
+        else:
+            del steps["segment"], steps["cluster"]
+            through(reader, steps)
+        read.append(reader.source.n_bytes_read - before)
+    assert read[0] == read[1] > 0
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    current = "of the peaks, median" if kind == "as they are" else "total ion current"
+    assert current in text
+    assert "mass error against the mean spectrum" in text
+
+
+def test_the_mass_errors_are_the_true_ones(tmp_path):
+    options = {"shape": (8, 8), "n_peaks": 12, "mz_range": (700, 760), "snr": 200.0}
+    truth = make_ims(
+        tmp_path / "a.imzML",
+        spectrum_type="sparse",
+        mass_shift_ppm=3.0,
+        random_state=0,
+        **options,
+    )
+    steps = build_steps({}, {"segment": {"n_clusters": 2, "random_state": 0}})
+    results = compute(study.open_study([truth.path], "raise"), steps)
+    assert results.n_tracers > 5
+    true = truth.shifts - truth.shifts.mean()
+    assert np.std(true) > 1
+    error = results.mass_error - np.mean(results.mass_error)
+    np.testing.assert_allclose(error, true, atol=0.6)
+
+
+def test_few_peaks_are_enough_or_none():
+    rng = np.random.default_rng(0)
+    peaks = pd.DataFrame(
+        {"frequency": rng.random(200), "height": rng.random(200)}
+    ).assign(mz=np.arange(200.0) + 400)
+    chosen = tracers(peaks)
+    assert len(chosen) == 30
+    frequent = peaks[peaks["frequency"] >= 0.5]
+    assert set(chosen) == set(frequent["height"].nlargest(30).index)
+    assert tracers(peaks.assign(frequency=0.1)).size == 0
+    none = mass_errors(pd.DataFrame(index=range(3)), np.empty(0))
+    assert np.isnan(none).tolist() == [True] * 3
+    gaps = pd.DataFrame([[500.001, np.nan], [np.nan, np.nan]])
+    found = mass_errors(gaps, np.array([500.0, 600.0]))
+    assert found[0] == pytest.approx(2.0)
+    assert np.isnan(found[1])

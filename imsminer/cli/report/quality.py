@@ -1,53 +1,44 @@
-"""How good the spectra of a run are, pixel by pixel."""
+"""How good the spectra of a run are, pixel by pixel, from what its passes gave."""
 
 import warnings
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from imsminer._array import to_numpy
-from imsminer.core.spectra import Spectra
-from imsminer.features.integrate import PeakIntegrator
-from imsminer.spectra.normalize import TICNormalizer
 
-__all__ = ["mass_errors", "total_ion_current"]
+__all__ = ["ion_current", "mass_errors", "tracers"]
 
 #: Mass errors come from this many peaks that most pixels have.
 N_PEAKS = 30
 MIN_FREQUENCY = 0.5
 
 
-def total_ion_current(reader: Spectra, steps: dict[str, Any]) -> np.ndarray:
-    """Return the ion current of each spectrum as it was normalised, or else as it is.
+def ion_current(steps: dict[str, Any], features: pd.DataFrame) -> tuple[Any, str]:
+    """Return each spectrum's ion current as it was normalised, and what it is.
 
-    No pass where the pipeline normalises.
+    Where nothing was normalised nothing knows the whole current: then that of the peaks.
     """
     normalizer = steps.get("normalize")
     if normalizer is None:
-        normalizer = TICNormalizer(scale="none").fit(reader)
-    return np.asarray(to_numpy(normalizer.factors_)) * normalizer.scale_
+        return features.sum(axis=1).to_numpy(np.float64), "ion current of the peaks"
+    factors = np.asarray(to_numpy(normalizer.factors_))
+    return factors * normalizer.scale_, "total ion current"
 
 
-def mass_errors(reader: Spectra, steps: dict[str, Any]) -> tuple[np.ndarray, int]:
-    """Return each pixel's median mass error in ppm, and of how many peaks it is.
+def tracers(peaks: pd.DataFrame) -> np.ndarray:
+    """Return the positions of the highest peaks that half of the pixels have."""
+    found = np.flatnonzero(peaks["frequency"] >= MIN_FREQUENCY)
+    order = np.argsort(-peaks["height"].to_numpy()[found], kind="stable")
+    return np.sort(found[order[:N_PEAKS]])
 
-    The error is that of the peaks' observed m/z from their m/z in the reference
-    spectrum, in the 30 highest of those that half of the pixels have. One pass.
-    """
-    peaks = steps["pick"].peaks_
-    frequent = peaks[peaks["frequency"] >= MIN_FREQUENCY]
-    chosen = frequent.nlargest(N_PEAKS, "height").sort_values("mz")
-    if chosen.empty:
-        return np.full(len(reader), np.nan), 0
-    data = reader
-    for name in ("baseline", "align"):
-        if name in steps:
-            data = steps[name].transform(data)
-    integrator = PeakIntegrator(peaks=chosen).fit(data)
-    observed = integrator.observed(data, per_pixel=True).to_numpy(np.float64)
-    mz = chosen["mz"].to_numpy()
+
+def mass_errors(observed: pd.DataFrame, mz: np.ndarray) -> np.ndarray:
+    """Return each pixel's median distance of observed m/z from `mz`, in ppm."""
+    if not mz.size:
+        return np.full(len(observed), np.nan)
     with warnings.catch_warnings():
         # Pixels without any of the peaks have no error.
         warnings.simplefilter("ignore", RuntimeWarning)
-        error = np.nanmedian(1e6 * (observed / mz - 1), axis=1)
-    return error, len(chosen)
+        return np.nanmedian(1e6 * (observed.to_numpy() / mz - 1), axis=1)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from imsminer.cli.report.document import Document
-from imsminer.cli.report.quality import mass_errors, total_ion_current
+from imsminer.cli.report.quality import ion_current
 from imsminer.plots import acquisition_order
 
 __all__ = ["write_report"]
@@ -32,7 +32,7 @@ def write_report(
 ) -> None:
     """Write the report of a run.
 
-    Two passes over the data more, for the quality page.
+    It reads no spectra: the passes of the pipeline gave all that it shows.
 
     Parameters
     ----------
@@ -144,15 +144,15 @@ def _peaks(page: Document, results: Any) -> None:
 def _quality(page: Document, results: Any) -> None:
     page.section("Quality")
     reader = results.reader
-    current = total_ion_current(reader, results.steps)
+    current, kind = ion_current(results.steps, results.features)
     runs = reader.pixels["run"].to_numpy()
-    error, used = mass_errors(reader, results.steps)
+    error, used = results.mass_error, results.n_tracers
     positive = current[current > 0]
     facts = {
         "pixels": len(reader),
         "pixels that could not be read": len(getattr(reader, "skipped", ())),
         "pixels without signal": int((current <= 0).sum()),
-        "total ion current, median": float(np.median(current)),
+        f"{kind}, median": float(np.median(current)),
         "its coefficient of variation": float(positive.std() / positive.mean())
         if positive.size
         else np.nan,
@@ -165,8 +165,8 @@ def _quality(page: Document, results: Any) -> None:
     }
     page.facts(facts)
     page.picture(
-        acquisition_order(current, runs, label="total ion current"),
-        "Total ion current of each spectrum in the order of acquisition. A trend is "
+        acquisition_order(current, runs, label=kind),
+        f"{kind.capitalize()} of each spectrum in the order of acquisition. A trend is "
         "a change of sensitivity; steps are interruptions.",
     )
     if used:
