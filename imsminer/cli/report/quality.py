@@ -18,7 +18,7 @@ MIN_FREQUENCY = 0.5
 def ion_current(steps: dict[str, Any], features: pd.DataFrame) -> tuple[Any, str]:
     """Return each spectrum's ion current as it was normalised, and what it is.
 
-    Where nothing was normalised nothing knows the whole current: then that of the peaks.
+    Where nothing was normalised, nothing knows the whole current: that of the peaks.
     """
     normalizer = steps.get("normalize")
     if normalizer is None:
