@@ -5,12 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from imsminer._array import to_numpy
+from imsminer._array import (
+    array_namespace,
+    device_kernels,
+    device_of,
+    is_numpy_array,
+    to_numpy,
+)
 from imsminer.core.chunk import SpectrumChunk
 from imsminer.core.spectra import Spectra
 from imsminer.spectra._aligning import match
 from imsminer.spectra._frames import map_chunks
-from imsminer.spectra._kernels import align_refine_numba
+from imsminer.spectra._kernels import align_refine_numba, align_refine_xp
 from imsminer.spectra._massmodel import MassModel
 from imsminer.spectra._reference import mean_spectrum
 
@@ -75,16 +81,18 @@ class WidthChunk:
 
     def __call__(self, chunk: SpectrumChunk) -> np.ndarray:
         model = self.model
-        errors, heights = map(to_numpy, match(chunk, model))
+        errors, heights = match(chunk, model)
+        if not is_numpy_array(heights):
+            return self._elsewhere(chunk, errors, heights)
         widths = np.zeros_like(heights)
         if chunk.profile:
-            mz, y = to_numpy(chunk.mz), to_numpy(chunk.intensity)
+            mz, y = chunk.mz, chunk.intensity
             for i in range(chunk.n_spectra):
                 row, points = slice(i, i + 1), (mz, y, np.array([0, mz.size]))
                 if chunk.indptr is None:
                     points = (mz, y[i], points[2])
                 else:
-                    points = (mz, y, to_numpy(chunk.indptr)[i : i + 2])
+                    points = (mz, y, chunk.indptr[i : i + 2])
                 align_refine_numba.half_widths(
                     *points,
                     model.reference,
@@ -94,6 +102,15 @@ class WidthChunk:
                     widths[row],
                 )
         return np.concatenate([widths, heights], axis=1)
+
+    def _elsewhere(self, chunk: SpectrumChunk, errors: Any, heights: Any) -> np.ndarray:
+        """Return the same of rows that are not on the host: the numbers come back."""
+        xp, device = array_namespace(heights), device_of(heights)
+        host = (chunk.mz, self.model.reference, self.model.unit)
+        given = [xp.asarray(part, device=device) for part in host]
+        kernels = device_kernels(heights, align_refine_xp)
+        widths = kernels.width_rows(chunk.intensity, *given, errors, heights)
+        return to_numpy(xp.concat([widths, heights], axis=1))
 
 
 def _typical(table: np.ndarray, model: MassModel) -> np.ndarray:

@@ -83,7 +83,8 @@ def match_examples(put):
     fwhm = put(fwhm)
     rng = np.random.default_rng(0)
     errors, heights = rng.normal(0, 10, (6, 7)), rng.random((6, 7)) - 0.2
-    errors, heights = put(errors), put(heights)
+    # Heights of the peaks, and more and less than that.
+    errors, heights = put(errors), put(60 * heights)
     for dtype in DTYPES:
         mz, X = profiles(dtype)
         points = [put(part) for part in ragged(mz, X)]
@@ -94,6 +95,10 @@ def match_examples(put):
             yield align_cuda.match_rows, (X, mz, *args)
             yield align_cuda.match_points, (*points, *args)
         yield align_cuda.match_rows, (X[:, :2], mz[:2], reference, width, unit, True)
+        args = (X, mz, reference, unit, errors[:4, :], heights[:4, :])
+        yield align_refine_cuda.width_rows, args
+        args = (X[:, :2], mz[:2], reference, unit, errors[:4, :], heights[:4, :])
+        yield align_refine_cuda.width_rows, args
         args = (X, mz, *found, errors[:4, :], heights[:4, :])
         yield align_refine_cuda.refine_rows, args
         yield align_refine_cuda.refine_points, (*points, *found, errors, heights)

@@ -150,3 +150,36 @@ def test_both_polarities_in_one_reference_spectrum():
         warnings.filterwarnings("error", "MassAligner: X holds")
         aligner = MassAligner(reference=PEAKS, guard=False).fit(study)
     assert isinstance(aligner.report_, pd.DataFrame)
+
+
+def test_widths_agree_with_the_reference():
+    rng = np.random.default_rng(0)
+    # Samples that are missing, plateaus, noise, and what does not fall at all.
+    x = np.delete(np.arange(4000.0), rng.integers(0, 4000, 600))
+    clean = gaussians(x, PLACES + 0.3)
+    X = np.stack(
+        [
+            clean,
+            np.rint(clean / 10),
+            clean + rng.normal(0, 8, x.size),
+            clean - 200,
+            x,
+            np.zeros(x.size),
+        ]
+    )
+    k, shape = PLACES.size, (len(X), PLACES.size)
+    for tolerance in (4.0, 16.0):
+        peaks = (PLACES, np.full(k, tolerance), np.ones(k))
+        errors, heights = np.empty(shape), np.empty(shape)
+        align_numba.match_rows(X, x, *peaks, True, errors, heights)
+        # And heights that nothing has.
+        heights[4] = 50.0
+        errors[4] = rng.normal(0, 5, k)
+        unit, expected = np.full(k, 2.5), np.full(shape, np.nan)
+        for i in range(len(X)):
+            points = (x, X[i], np.array([0, x.size]))
+            where = (errors[i : i + 1], heights[i : i + 1], expected[i : i + 1])
+            align_refine_numba.half_widths(*points, PLACES, unit, *where)
+        found = align_refine_xp.width_rows(X, x, PLACES, unit, errors, heights)
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+        assert (expected[0] > 0).all()

@@ -1,4 +1,4 @@
-"""Places of matches by all samples of a peak, in any array namespace.
+"""Widths of peaks, and places of matches by their samples, in any array namespace.
 
 The reference for the compiled kernels, which explain the quantities.
 """
@@ -8,11 +8,84 @@ from typing import Any
 
 from imsminer._array import array_namespace
 
-__all__ = ["refine_points", "refine_rows"]
+__all__ = ["refine_points", "refine_rows", "width_rows"]
 
 WIDER, REACH = 1.2, 1.2011
 N_STEPS, GAIN, MAX_GAIN = 4, 2.0, 12.0
 MIN_SAMPLES, GAP = 1.5, 1.5
+
+
+def width_rows(
+    X: Any, mz: Any, reference: Any, unit: Any, errors: Any, heights: Any
+) -> Any:
+    """Return the full widths (n, k) of matches at half maximum, times `unit`, or 0.
+
+    It is 0 where nothing was matched, and where a peak does not fall to half of its
+    height. Spectra share an axis.
+    """
+    xp, m = array_namespace(X), mz.shape[0]
+    widths = xp.zeros_like(heights)
+    if m < 3:
+        return widths
+    y = xp.astype(X, xp.float64)
+    zeros = xp.zeros_like(heights)
+    place = reference + xp.where(heights > 0, errors, zeros) / unit
+    apex = xp.reshape(_nearest(mz, xp.reshape(place, (-1,))), place.shape)
+    alive = (heights > 0) & (apex > 0) & (apex < m - 1)
+    apex = xp.clip(apex, 1, m - 2)
+    top = xp.take_along_axis(y, apex, axis=1)
+    for _ in range(3):
+        half = top - 0.5 * heights
+        left = _one_side(mz, y, apex, half, alive, -1)
+        right = _one_side(mz, y, apex, half, alive, 1)
+        alive = alive & (left > 0) & (right > 0)
+        widths = xp.where(alive, left + right, widths)
+        # Where the tolerance is small, a height stands on the flanks of its peak.
+        reach = xp.where(alive, 1.5 * widths, zeros)
+        floor = xp.maximum(*(_least(mz, y, apex, reach, step) for step in (-1, 1)))
+        heights = xp.maximum(heights, top - floor)
+    return widths * unit
+
+
+def _one_side(mz: Any, y: Any, apex: Any, half: Any, going: Any, step: int) -> Any:
+    """Return how far the signal stays above half height; 0 where it does not fall."""
+    xp, m = array_namespace(y), mz.shape[0]
+    middle = _taken(mz, apex)
+    spacing = xp.minimum(_taken(mz, apex + 1) - middle, middle - _taken(mz, apex - 1))
+    k, result = apex, xp.zeros_like(half)
+    while bool(xp.any(going)):
+        here, beside = _taken(mz, k), _taken(mz, k + step)
+        above, below = (xp.take_along_axis(y, i, axis=1) for i in (k, k + step))
+        gap = xp.abs(beside - here)
+        is_gap = gap > GAP * spacing
+        gap = xp.where(is_gap, spacing, gap)
+        below = xp.where(is_gap, xp.zeros_like(below), below)
+        ends = going & (below <= half)
+        fall = xp.where(above > below, above - below, xp.ones_like(below))
+        part = xp.where(above > below, (above - half) / fall, xp.zeros_like(below))
+        result = xp.where(ends, xp.abs(here - middle) + part * gap, result)
+        going = going & ~ends & (k + step > 0) & (k + step < m - 1)
+        k = xp.where(going, k + step, k)
+    return result
+
+
+def _least(mz: Any, y: Any, apex: Any, reach: Any, step: int) -> Any:
+    """Return the least value from the apex to as far as `reach` on one side."""
+    xp, m = array_namespace(y), mz.shape[0]
+    end = _taken(mz, apex) + step * reach
+    k, least = apex, xp.take_along_axis(y, apex, axis=1)
+    while True:
+        k = xp.clip(k + step, 0, m - 1)
+        inside = step * _taken(mz, k) <= step * end
+        value = xp.take_along_axis(y, k, axis=1)
+        least = xp.where(inside, xp.minimum(least, value), least)
+        if not bool(xp.any(inside & (k > 0) & (k < m - 1))):
+            return least
+
+
+def _taken(mz: Any, index: Any) -> Any:
+    xp = array_namespace(mz)
+    return xp.reshape(xp.take(mz, xp.reshape(index, (-1,))), index.shape)
 
 
 def refine_rows(
