@@ -12,6 +12,7 @@ from sklearn.utils.validation import validate_data
 from imsminer._array import array_namespace, device_of, is_numpy_array, namespace_of
 from imsminer._sklearn_compat import Parallel, delayed
 from imsminer.core.chunk import SpectrumChunk, rows_as_chunk
+from imsminer.core.spectra import Spectra
 
 __all__ = [
     "SameColumns",
@@ -20,6 +21,7 @@ __all__ = [
     "frame_like",
     "map_chunks",
     "map_values",
+    "take_rows",
 ]
 
 BLOCK_VALUES = 2**18
@@ -96,6 +98,14 @@ def map_values(
 
     _run(fill, _blocks(X, n_jobs), n_jobs)
     return out
+
+
+def take_rows(X: Any, rows: np.ndarray) -> Any:
+    """Return some rows of Spectra, or of an array of any library, by their numbers."""
+    if isinstance(X, Spectra) or is_numpy_array(X):
+        return X[rows]
+    xp = array_namespace(X)
+    return xp.take(X, xp.asarray(rows, device=device_of(X)), axis=0)
 
 
 def _blocks(X: np.ndarray, n_jobs: int | None) -> list[slice]:

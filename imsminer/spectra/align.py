@@ -41,6 +41,7 @@ from imsminer.spectra._frames import (
     empty_like,
     frame_like,
     map_values,
+    take_rows,
 )
 from imsminer.spectra._massmodel import MassModel
 from imsminer.spectra._polarity import warn_of_mixed_polarity
@@ -276,7 +277,7 @@ class MassAligner(SameColumns, SpectraTransformer):
         sample, run_of_match = sample_pixels(values, run_of_row), run_of_row
         sampled = values
         if sample is not None:
-            sampled, run_of_match = values[sample], run_of_row[sample]
+            sampled, run_of_match = take_rows(values, sample), run_of_row[sample]
         found = match_values(sampled, model, self.n_jobs)
         if self.reference is None and model.grid is None:
             bias = reference_errors(model, found)

@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from imsminer import ImzMLReader, MassAligner, Spectra, concatenate
+from imsminer.spectra import _align_learning
 from imsminer.spectra._aligning import AlignSpectra
 from imsminer.spectra._massmodel import MassModel
 from tests.spectra.shifted import (
@@ -346,7 +347,11 @@ def test_spectra_in_other_namespaces(kind):
 @pytest.mark.skipif(
     os.environ.get("SCIPY_ARRAY_API") != "1", reason="needs SCIPY_ARRAY_API=1"
 )
-def test_arrays_in_other_namespaces_array_api():
+@pytest.mark.parametrize("sample", [1000, 10])
+def test_arrays_in_other_namespaces_array_api(sample, monkeypatch):
+    # Runs are learned from all rows, or from some.
+    monkeypatch.setattr(_align_learning, "SAMPLE", sample)
+    monkeypatch.setattr(_align_learning, "LEAST_SAMPLE", sample)
     X, _ = waves(12)
     host = MassAligner(tolerance=8.0).fit(X)
     with config_context(array_api_dispatch=True):
