@@ -50,6 +50,19 @@ def dispatch(request):
     return request.param
 
 
+@pytest.fixture
+def fake_cupy():
+    """CuPy's stand-in in the place of CuPy, as `cupy`; its counters are returned."""
+    from imsminer.core.cache import cache
+    from tests.fake_cupy import installed
+
+    cache.clear()
+    with installed() as gpu:
+        yield gpu
+        # Results of passes would keep its arrays.
+        cache.clear()
+
+
 class Device:
     """Where a ``_cuda`` kernel runs: NumPy's arrays stand in for CuPy's without one."""
 
