@@ -37,6 +37,7 @@ from imsminer.spectra._kernels import (
     tophat_numba,
     tophat_xp,
 )
+from imsminer.spectra._kernels.grid_xp import interpolate
 
 __all__ = [
     "ENVELOPES",
@@ -371,8 +372,14 @@ class SubtractCurve(ChunkKernel):
     def __call__(self, chunk: SpectrumChunk) -> SpectrumChunk:
         if not chunk.profile:
             raise ValueError(centroided("BaselineSubtractor", [chunk.run], WHY))
-        at = np.asarray(to_numpy(chunk.mz), np.float64)
-        curve = np.interp(at, self.mz, self.curve) if at.size else at
+        at = chunk.mz
+        if is_numpy_array(at):
+            at = np.asarray(at, np.float64)
+            curve = np.interp(at, self.mz, self.curve) if at.size else at
+        else:
+            xp, device = array_namespace(at), device_of(at)
+            line = (xp.asarray(a, device=device) for a in (self.mz, self.curve))
+            curve = interpolate(at, *line)
         return chunk.replace(
             intensity=subtract_curve(chunk.intensity, curve, self.clip)
         )
