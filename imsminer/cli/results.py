@@ -12,7 +12,7 @@ from imsminer._array import to_numpy
 from imsminer.cli.output import MARK
 from imsminer.cli.pipeline import through
 from imsminer.cli.report.quality import mass_errors, tracers
-from imsminer.cli.study import annotate_peaks
+from imsminer.cli.study import annotate_peaks, score_hits
 from imsminer.core.moran import moran_i
 from imsminer.core.provenance import provenance
 from imsminer.core.spectra import Spectra
@@ -58,11 +58,12 @@ def compute(
     steps: dict[str, Any],
     comparison: dict[str, Any] | None = None,
     search: dict[str, Any] | None = None,
+    scoring: dict[str, Any] | None = None,
 ) -> Results:
     """Take `reader` through the steps, compare groups and search for molecules.
 
     Three passes over the data with the default steps (ion current, reference spectrum,
-    integration), and one each more for alignment.
+    integration), and one each more for alignment and for the scores of hits.
     """
     spectral = {name: steps[name] for name in SPECTRAL_STEPS if name in steps}
     spectra = through(reader, spectral)
@@ -77,6 +78,8 @@ def compute(
     )
     table = compare(features, reader.pixels, **comparison) if comparison else None
     hits = annotate_peaks(peaks, reader.runs, search) if search else None
+    if hits is not None and scoring:
+        hits = score_hits(hits, spectra, **scoring)
     return Results(reader, steps, features, peaks, error, len(chosen), table, hits)
 
 

@@ -71,6 +71,12 @@ __all__ = ["run", "run_pipeline"]
     "--adduct", multiple=True, help="Such as [M-H]-; the usual ones if not named."
 )
 @click.option("--ppm", type=float, help="Largest mass error of a hit. [5]")
+@click.option(
+    "--fdr",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Score hits by the images of their isotopologues; accept those up to this "
+    "false discovery rate, such as 0.1.",
+)
 @option.config
 @click.option("--random-state", type=int, default=0, show_default=True, help="Seed.")
 @option.jobs
@@ -100,7 +106,8 @@ def run(files: tuple[Path, ...], output: Path, **options: Any) -> None:
     With --compare, --database:
       comparison.csv       fold change, confidence interval, p and q of each ion
       volcano.png, heatmap.png, boxes.png
-      annotations.csv      the molecules that have the mass of a peak
+      annotations.csv      the molecules that have the mass of a peak, with --fdr
+                           also scores, and whether they are accepted
     """
     run_pipeline(list(files), output, **options)
 
@@ -125,6 +132,7 @@ def run_pipeline(
     database: Path | None = None,
     adduct: tuple[str, ...] = (),
     ppm: float | None = None,
+    fdr: float | None = None,
     config: Path | None = None,
     random_state: int = 0,
     jobs: int | None = None,
@@ -137,7 +145,12 @@ def run_pipeline(
     from imsminer.cli.pipeline import build_steps, read_config
     from imsminer.cli.report import write_report
     from imsminer.cli.results import compute, write_tables
-    from imsminer.cli.study import check_columns, open_study, read_regions
+    from imsminer.cli.study import (
+        check_columns,
+        open_study,
+        read_regions,
+        scoring_of,
+    )
     from imsminer.core.progress import show_progress
 
     started = time.perf_counter()
@@ -147,11 +160,12 @@ def run_pipeline(
         group=group, unit=list(unit), test=test, reference=reference
     )
     search = parameters.pop("annotate", {}) | _given(
-        database=database, adducts=list(adduct), ppm=ppm
+        database=database, adducts=list(adduct), ppm=ppm, fdr=fdr
     )
     if search and "database" not in search:
-        message = "--adduct and --ppm need a --database of molecules."
+        message = "--adduct, --ppm and --fdr need a --database of molecules."
         raise click.UsageError(message)
+    scoring = scoring_of(search, random_state=random_state, n_jobs=jobs)
     steps = build_steps(
         parameters,
         {
@@ -177,7 +191,7 @@ def run_pipeline(
     if comparison:
         check_columns(reader.pixels, comparison)
     with output_folder(output, overwrite=overwrite) as folder:
-        results = compute(reader, steps, comparison, search)
+        results = compute(reader, steps, comparison, search, scoring)
         record = write_tables(results, folder)
         pictures = write_pictures(results, folder)
         write_report(results, pictures, record, folder / "report.html")

@@ -17,6 +17,8 @@ __all__ = [
     "check_columns",
     "open_study",
     "read_regions",
+    "score_hits",
+    "scoring_of",
     "table_parameters",
 ]
 
@@ -30,11 +32,16 @@ GIVEN = frozenset(("features", "pixels", "peaks"))
 def table_parameters(name: str) -> set[str]:
     """Return the parameters that a table of the configuration file may have."""
     function: Callable[..., Any]
+    more: set[str]
     if name == "compare":
         from imsminer.statistics import compare as function
+
+        more = set()
     else:
         from imsminer.features.annotate import annotate as function
-    return set(inspect.signature(function).parameters) - GIVEN
+
+        more = {"fdr"}
+    return set(inspect.signature(function).parameters) - GIVEN | more
 
 
 def open_study(files: list[Path], on_error: str) -> Spectra:
@@ -116,3 +123,43 @@ def annotate_peaks(
         )
         raise click.ClickException(message)
     return annotate(peaks, **options)
+
+
+def scoring_of(search: dict[str, Any], **options: Any) -> dict[str, Any] | None:
+    """Take the false discovery rate from the options of a search, for `score_hits`.
+
+    Raises
+    ------
+    click.UsageError
+        When it is no rate.
+    """
+    fdr = search.pop("fdr", None)
+    if fdr is None:
+        return None
+    if isinstance(fdr, bool) or not isinstance(fdr, int | float) or not 0 < fdr <= 1:
+        message = (
+            f"fdr must be a number above 0 and at most 1, such as 0.1; got {fdr!r}."
+        )
+        raise click.UsageError(message)
+    # Images in the windows that were searched.
+    width = {"ppm": search["ppm"]} if "ppm" in search else {}
+    return {"fdr": fdr, **width, **options}
+
+
+def score_hits(
+    hits: pd.DataFrame, spectra: Spectra, fdr: float, **options: Any
+) -> pd.DataFrame:
+    """Score hits by the images of their isotopologues; one pass over the spectra.
+
+    Adds the scores, the false discovery rate, and whether that is at most `fdr`.
+    """
+    from imsminer.features.annotate import score_isotopes
+
+    scored = score_isotopes(hits, spectra, **options)
+    scored["accepted"] = scored["fdr"] <= fdr
+    scored.attrs = {
+        **hits.attrs,
+        "fdr": fdr,
+        "n_accepted": int(scored["accepted"].sum()),
+    }
+    return scored

@@ -7,6 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from imsminer.cli import main
+from imsminer.cli.pipeline import read_config
+from imsminer.cli.study import scoring_of
 from imsminer.datasets import make_study
 
 OPTIONS = ("--segments", "3", "--clusters", "3", "-q")
@@ -28,6 +30,7 @@ def results(study, tmp_path_factory):
         *(study.sheet, "-o", folder, "--rois", study.rois),
         *("--compare", "condition", "--unit", "replicate", "--test", "paired"),
         *("--reference", "control", "--database", study.database, "--ppm", "10"),
+        *("--fdr", "0.1"),
     )
     assert result.exit_code == 0, result.output
     return folder
@@ -45,6 +48,22 @@ def test_the_comparison_finds_the_effects(study, results):
     found = high.loc[known["feature"], "log2_fold_change"].to_numpy()
     true = known["high dose"].to_numpy()
     assert pd.Series(found).corr(pd.Series(true)) > 0.8
+
+
+def test_hits_are_scored_and_accepted(study, results):
+    hits = pd.read_csv(results / "annotations.csv")
+    assert (hits["accepted"] == (hits["fdr"] <= 0.1)).all()
+    assert hits["msm"].between(0, 1).all()
+    true = hits["name"].isin(study.effects["name"])
+    # Hits of lipids that are not there stay in the table, and few are accepted.
+    assert (hits["accepted"] & true).sum() > 30
+    assert (hits["accepted"] & ~true).sum() <= 0.1 * hits["accepted"].sum()
+    assert (~hits["accepted"]).any()
+    record = json.loads((results / "provenance.json").read_text(encoding="utf-8"))
+    assert record["annotations"]["fdr"] == 0.1
+    assert record["annotations"]["n_accepted"] == hits["accepted"].sum()
+    text = (results / "report.html").read_text(encoding="utf-8")
+    assert f"{hits['accepted'].sum()} of them are accepted at a false" in text
 
 
 def test_the_report_and_the_pictures(results):
@@ -81,6 +100,22 @@ def test_a_configuration_says_the_same(study, tmp_path):
     table = pd.read_csv(folder / "comparison.csv")
     assert table["group_a"].nunique() == 5
     assert (table["test"] == "anova").all()
+    assert "fdr" not in pd.read_csv(folder / "annotations.csv")
+
+
+@pytest.mark.parametrize("fdr", ["0.1", "2", '"low"'])
+def test_a_rate_in_the_configuration(fdr, study, tmp_path):
+    config = tmp_path / "study.toml"
+    text = f'[annotate]\ndatabase = "{study.database}"\nfdr = {fdr}\nppm = 7\n'
+    config.write_text(text, encoding="utf-8")
+    search = read_config(config)["annotate"]
+    if fdr == "0.1":
+        assert scoring_of(search, n_jobs=2) == {"fdr": 0.1, "ppm": 7, "n_jobs": 2}
+        assert "fdr" not in search
+        return
+    result = invoke(study.sheet, "-o", tmp_path / "results", "--config", config)
+    assert result.exit_code == 2
+    assert "fdr must be a number above 0 and at most 1" in result.output
 
 
 @pytest.mark.parametrize(
@@ -89,6 +124,8 @@ def test_a_configuration_says_the_same(study, tmp_path):
         (("--compare", "dose", "--unit", "replicate"), "no column dose"),
         (("--compare", "replicate"), "--unit needs a column"),
         (("--ppm", "3"), "--database"),
+        (("--fdr", "0.1"), "--database"),
+        (("--fdr", "0"), "range"),
         (("--rois", "samples.csv"), "samples.csv"),
     ],
 )

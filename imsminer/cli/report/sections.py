@@ -124,6 +124,13 @@ def _annotation(page: Document, results: Any) -> None:
         f"{len(hits):,} hits of {n_peaks:,} of {len(results.peaks):,} peaks. A mass "
         "alone does not identify a molecule: isomers and other adducts have the same."
     )
+    if "accepted" in hits:
+        found, level = hits.attrs["n_accepted"], hits.attrs["fdr"]
+        page.text_block(
+            f"{found:,} of them are accepted at a false discovery rate of {level:.3g}, "
+            "by the images of their isotopologues."
+        )
+        hits = hits.sort_values(["fdr", "msm"], ascending=[True, False])
     page.table(hits, "Molecules with the mass of a peak", file="annotations.csv")
 
 
