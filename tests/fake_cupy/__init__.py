@@ -71,7 +71,7 @@ def _forget_types():
 def _teach_simulator(undo):
     """Let simulated kernels take arrays of the device, and those of the host not."""
     try:
-        from numba_cuda.numba.cuda.simulator import kernel
+        from numba.cuda.simulator import kernel
     except ImportError:
         return
     import numpy as np
