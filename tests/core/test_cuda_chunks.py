@@ -1,15 +1,17 @@
-"""Chunks of CuPy arrays go to the CUDA kernels, and give what the reference gives.
+"""Chunks of CuPy arrays go to the CUDA kernels, and give what the reference gives."""
 
-In the simulator NumPy's arrays pass for CuPy's.
-"""
+import importlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from imsminer import _array
 from imsminer.core import binning, engine, moran, windows
 from imsminer.core.binning import Binner
 from imsminer.core.chunk import SpectrumChunk
+from imsminer.core.grid import coordinates_of, neighbor_matrix
 from imsminer.core.windows import WindowReader, cell_edges
 from imsminer.features import _reading
 from imsminer.features._reading import FeatureReader
@@ -21,37 +23,40 @@ MODULES = (binning, engine, moran, windows, _reading)
 
 
 @pytest.fixture
-def on_device(device, monkeypatch):
-    """Return a function that runs one on the device, and says which kernels it used."""
-    used = set()
-
-    def choose(array, reference):
-        kernels = _array.device_kernels(array, reference)
-        used.add(kernels.__name__.rpartition(".")[2])
-        return kernels
-
-    def run(function, *arguments, cuda=True):
-        used.clear()
-        with monkeypatch.context() as patch:
-            if device.xp is np or not cuda:
-                patch.setattr(_array, "is_cupy_array", lambda array: cuda)
-                for module in MODULES:
-                    patch.setattr(module, "is_numpy_array", lambda array: False)
-            for module in MODULES:
-                patch.setattr(module, "device_kernels", choose)
-            return function(*arguments), set(used)
-
-    return run
+def gpu(device, request):
+    """A GPU with its CuPy, or the simulator with the stand-in for CuPy."""
+    if device.xp is not np:
+        return SimpleNamespace(put=device.put, to_host=lambda: 0)
+    counters = request.getfixturevalue("fake_cupy")
+    cupy = importlib.import_module("cupy")
+    return SimpleNamespace(put=cupy.asarray, to_host=lambda: counters.to_host)
 
 
 @pytest.fixture
-def on_host(on_device):
+def kernels(monkeypatch):
+    """Return the names of the kernels that were chosen."""
+    used = set()
+
+    def choose(array, reference):
+        chosen = _array.device_kernels(array, reference)
+        used.add(chosen.__name__.rpartition(".")[2])
+        return chosen
+
+    for module in MODULES:
+        monkeypatch.setattr(module, "device_kernels", choose)
+    return used
+
+
+@pytest.fixture
+def on_host(monkeypatch):
     """Return a function that runs one on NumPy's arrays, by the reference."""
 
     def run(function, *arguments):
-        result, used = on_device(function, *arguments, cuda=False)
-        assert all(name.endswith("_xp") for name in used)
-        return result
+        with monkeypatch.context() as patch:
+            for module in MODULES:
+                patch.setattr(module, "is_numpy_array", lambda array: False)
+                patch.setattr(module, "device_kernels", lambda array, kernels: kernels)
+            return function(*arguments)
 
     return run
 
@@ -82,28 +87,31 @@ def chunks(profile, put=np.asarray, shared=False):
 
 BINS = np.linspace(101, 118, 10)
 BINNERS = {
-    "points": (False, False, None, "binning_cuda"),
-    "spread": (True, False, cell_edges(GRID), "binning_spread_cuda"),
-    "shared": (True, True, None, "accumulate_cuda"),
+    "points": (False, False, None, {"binning_cuda"}),
+    "spread": (True, False, cell_edges(GRID), {"binning_spread_cuda"}),
+    "shared": (True, True, None, {"binning_rebin_cuda", "accumulate_cuda"}),
 }
 
 
 @pytest.mark.parametrize("full", [True, False])
 @pytest.mark.parametrize("name", BINNERS)
-def test_statistics_of_an_axis(device, on_device, on_host, name, full):
-    profile, shared, cells, kernels = BINNERS[name]
+def test_statistics_of_an_axis(gpu, kernels, on_host, name, full):
+    profile, shared, cells, wanted = BINNERS[name]
     centers = 0.5 * (BINS[1:] + BINS[:-1])
     binner = Binner(centers, BINS, cells, True, name)
 
     def statistics(put):
         accumulator = binner.accumulator(full=full)
+        copied = gpu.to_host()
         for chunk in chunks(profile, put, shared):
             accumulator.add(chunk)
+        assert gpu.to_host() == copied
         return accumulator.result()
 
     expected = on_host(statistics, np.asarray)
-    found, used = on_device(statistics, device.put)
-    assert kernels in used
+    kernels.clear()
+    found = statistics(gpu.put)
+    assert kernels == wanted
     assert (found.n_pixels, found.n_dropped) == (3, expected.n_dropped)
     for part in ("total", "maximum", "count", "squares")[: 4 if full else 1]:
         ours, theirs = getattr(found, part), getattr(expected, part)
@@ -112,13 +120,12 @@ def test_statistics_of_an_axis(device, on_device, on_host, name, full):
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_totals_of_rows(device, on_device, on_host, shared):
-    for chunk, own in zip(
-        chunks(True, np.asarray, shared), chunks(True, device.put, shared), strict=True
-    ):
-        found, used = on_device(engine._row_totals, own)
-        assert used == {"accumulate_cuda"}
+def test_totals_of_rows(gpu, kernels, on_host, shared):
+    both = (chunks(True, put, shared) for put in (np.asarray, gpu.put))
+    for chunk, own in zip(*both, strict=True):
         expected = on_host(engine._row_totals, chunk)
+        found = engine._row_totals(own)
+        assert kernels == {"accumulate_cuda"}
         np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
@@ -127,39 +134,60 @@ LOW, HIGH = np.array([102.0, 108, 115, 130]), np.array([104.0, 113, 115.001, 131
 
 @pytest.mark.parametrize("method", ["area", "sum", "max", "mean"])
 @pytest.mark.parametrize("shared", [True, False])
-def test_windows(device, on_device, on_host, method, shared):
+def test_windows(gpu, kernels, on_host, method, shared):
     reader = WindowReader(LOW, HIGH, method, cell_edges(GRID))
-    chunk = next(chunks(True, np.asarray, shared))
-    own = next(chunks(True, device.put, shared))
-    found, used = on_device(reader, own)
-    assert used == {"integrate_cuda"}
-    found = device.get(found)
+    expected = on_host(reader, next(chunks(True, np.asarray, shared)))
+    chunk, copied = next(chunks(True, gpu.put, shared)), gpu.to_host()
+    found = reader(chunk)
+    assert gpu.to_host() == copied
+    assert kernels == {"integrate_cuda"}
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, on_host(reader, chunk), rtol=1e-6)
+    np.testing.assert_allclose(found.get(), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("method", ["area", "max"])
-def test_windows_of_mobility(device, on_device, on_host, method):
+def test_windows_of_mobility(gpu, kernels, on_host, method):
     windows = WindowReader(LOW, HIGH, method, cell_edges(GRID))
     mobility = np.tile([0.2, 0.9], (LOW.size, 1))
     reader = FeatureReader(windows, 0.5 * (LOW + HIGH), mobility, True)
-    found, used = on_device(reader, next(chunks(True, device.put)))
-    assert used == {"observe_cuda"}
     expected = on_host(reader, next(chunks(True)))
-    np.testing.assert_allclose(device.get(found), expected, rtol=1e-6, atol=1e-9)
+    chunk, copied = next(chunks(True, gpu.put)), gpu.to_host()
+    found = reader(chunk)
+    assert gpu.to_host() == copied
+    assert kernels == {"observe_cuda"}
+    np.testing.assert_allclose(found.get(), expected, rtol=1e-6, atol=1e-9)
 
 
-def test_morans_i(device, on_device, on_host):
+def test_observed_columns(gpu, kernels, on_host):
+    windows = WindowReader(LOW, HIGH, "sum")
+    reader = FeatureReader(windows, 0.5 * (LOW + HIGH), None, True)
+    expected = on_host(reader, next(chunks(True, np.asarray, True)))
+    found = reader(next(chunks(True, gpu.put, True)))
+    assert kernels == {"integrate_cuda", "observe_cuda"}
+    np.testing.assert_allclose(found.get(), expected, rtol=1e-6, atol=1e-9)
+
+
+def test_morans_i(gpu, kernels, on_host):
     y, x = np.mgrid[:4, :5].reshape(2, -1)
-    places = np.stack([x, y], axis=1), (x > 2).astype(int)
-    images = np.random.default_rng(1).normal(size=(20, 2)) + 3
-    run = np.asarray(places[1])
-    around = moran.neighbor_matrix(
-        moran.coordinates_of(images, *places, estimator="Moran's I"), 1
-    )
-    once = moran.sparse.csr_array(moran.sparse.triu(around, k=1))
+    run, images = (x > 2).astype(int), np.random.default_rng(1).normal(size=(20, 2))
+    pixels = coordinates_of(images, np.stack([x, y], axis=1), run, estimator="Moran")
+    once = sparse.csr_array(sparse.triu(neighbor_matrix(pixels, 1), k=1))
     expected = on_host(moran._sums_xp, images, run, once, 2)
-    found, used = on_device(moran._sums_xp, device.put(images), run, once, 2)
-    assert used == {"moran_cuda"}
+    found = moran._sums_xp(gpu.put(images), run, once, 2)
+    assert kernels == {"moran_cuda"}
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+
+
+def test_the_pixel_with_a_nan_is_named(gpu):
+    chunk = next(chunks(True))
+    chunk.intensity[3] = np.nan
+    chunk = chunk.replace(
+        intensity=gpu.put(chunk.intensity),
+        mz=gpu.put(chunk.mz),
+        indptr=gpu.put(chunk.indptr),
+        run="a",
+    )
+    spectra = SimpleNamespace(iter_chunks=lambda: iter([chunk]))
+    with pytest.raises(ValueError, match=r"run 'a', pixel x=0.*intensity number 3"):
+        engine.raise_not_finite(spectra)
