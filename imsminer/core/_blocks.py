@@ -16,7 +16,6 @@ __all__ = [
     "block",
     "block_positions",
     "cut_blocks",
-    "rows_key",
     "run_tasks",
     "shared_results",
 ]
@@ -79,13 +78,6 @@ def cut_blocks(
     queue = tuple(kernel_fingerprint(kernel) for kernel in spectra.queue)
     identity = spectra.source.identity
     return parts, [(identity, joblib.hash(p.rows), queue, name) for p in parts]
-
-
-def rows_key(spectra: Spectra, name: Hashable) -> Hashable:
-    """Return the key of a result `name` of all rows together."""
-    queue = tuple(kernel_fingerprint(kernel) for kernel in spectra.queue)
-    rows = joblib.hash(spectra._row_state())
-    return spectra.source.identity, rows, queue, name
 
 
 def shared_results(

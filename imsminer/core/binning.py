@@ -112,13 +112,6 @@ class AxisStatistics:
         variance = self._full("squares") / self.n_pixels - self.mean**2
         return np.sqrt(np.maximum(variance, 0.0))
 
-    def copy(self) -> "AxisStatistics":
-        """Return the same in arrays of its own, but for the axis."""
-        names = "total", "maximum", "count", "squares"
-        found = {name: getattr(self, name) for name in names}
-        copies = {name: a.copy() for name, a in found.items() if a is not None}
-        return replace(self, **copies)
-
     def combine(self, other: "AxisStatistics") -> "AxisStatistics":
         """Return the statistics of the pixels of both, on the axis of this one."""
         sums = {

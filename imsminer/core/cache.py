@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 if TYPE_CHECKING:
     from imsminer.core.disk import DiskCache
@@ -90,6 +91,10 @@ def _size(result: Any) -> int:
     """Bytes of the arrays in a result, at least 64."""
     if isinstance(result, np.ndarray):
         return result.nbytes
+    if isinstance(result, pd.DataFrame):
+        return 64 + 8 * result.size
+    if isinstance(result, tuple):
+        return 64 + sum(map(_size, result))
     if hasattr(result, "__dict__"):
         return 64 + sum(_size(value) for value in vars(result).values())
     if hasattr(result, "nbytes"):

@@ -25,7 +25,6 @@ from imsminer.core._blocks import (
     block,
     block_positions,
     cut_blocks,
-    rows_key,
     run_tasks,
     shared_results,
 )
@@ -109,16 +108,11 @@ def axis_statistics(
     _require_rows(spectra)
     binner = Binner.of(spectra, axis)
     name = ("axis", full, binner.fingerprint)
-
-    def combine() -> AxisStatistics:
-        label = "Reference spectrum" if full else "Mean spectrum"
-        result = AxisStatistics.zeros(binner.centers, full=full)
-        for part in _axis_parts(spectra, name, (binner, full), n_jobs, label):
-            result = result.combine(part)
-        return result
-
-    # What callers get is theirs to change.
-    return cache.get(rows_key(spectra, ("all", *name)), combine).copy()
+    result = AxisStatistics.zeros(binner.centers, full=full)
+    label = "Reference spectrum" if full else "Mean spectrum"
+    for part in _axis_parts(spectra, name, (binner, full), n_jobs, label):
+        result = result.combine(part)
+    return result
 
 
 def row_statistics(spectra: Spectra, *, n_jobs: int | None = None) -> RowStatistics:

@@ -1,6 +1,7 @@
 """Level and noise of a reference spectrum, as the search for peaks needs them."""
 
 import numbers
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +12,14 @@ from imsminer.core.cache import cache
 from imsminer.spectra._noise import background_level, estimate_noise, range_noise
 from imsminer.spectra._peak_references import References
 
-__all__ = ["UNCOUNTED", "Counting", "SearchSettings", "background", "counting_noise"]
+__all__ = [
+    "UNCOUNTED",
+    "Counting",
+    "SearchSettings",
+    "background",
+    "compute_once",
+    "counting_noise",
+]
 
 #: Above this share of filled bins, the spread of their values says what the noise is.
 FILLED = 0.95
@@ -29,14 +37,6 @@ class SearchSettings:
     min_points: int
     rel_height: float | None
     smoothing: Any = None
-
-
-@dataclass(frozen=True)
-class _Background:
-    """Level and noise, as the cache keeps them."""
-
-    level: np.ndarray
-    noise: float | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,10 @@ def counting_noise(references: References) -> Counting:
     there are from the share of bins that got none. Where all pixels fill a bin that is
     filled at all, nothing is left to chance.
     """
+    return compute_once(references, "counting", (), lambda: _count(references))
+
+
+def _count(references: References) -> Counting:
     filled = references.frequency > 0
     if not filled.any():
         return UNCOUNTED
@@ -99,10 +103,15 @@ def background(
     """
     counting = counting.smoothed(width)
 
-    def measure() -> tuple[np.ndarray, float | np.ndarray]:
-        level = background_level(spectrum, settings.z_threshold)
+    def find_level() -> np.ndarray:
+        return background_level(spectrum, settings.z_threshold)
+
+    place = (which, width, settings.z_threshold)
+    level = compute_once(references, "level", place, find_level)
+
+    def measure() -> float | np.ndarray:
         if not isinstance(settings.noise, str):
-            return level, _given_noise(references, spectrum, settings.noise)
+            return _given_noise(references, spectrum, settings.noise)
         noise = estimate_noise(
             spectrum,
             level,
@@ -116,15 +125,19 @@ def background(
         )
         # More values in a bin vary more: the noise follows the level.
         local = np.sqrt(counting.shot * np.maximum(level, 0.0))
-        return level, np.maximum(noise, local) if (local > noise).any() else noise
+        return np.maximum(noise, local) if (local > noise).any() else noise
 
+    state = (*place, settings.noise, settings.z_steps, settings.min_points)
+    return level, compute_once(references, "noise", state, measure)
+
+
+def compute_once(
+    references: References, name: str, state: tuple, compute: Callable
+) -> Any:
+    """Compute what depends on references and some settings once for all candidates."""
     if references.key is None:
-        return measure()
-    state = (settings.noise, settings.z_threshold, settings.z_steps)
-    state = (which, width, *state, settings.min_points)
-    key = ("background", references.key, joblib.hash(state))
-    found = cache.get(key, lambda: _Background(*measure()))
-    return found.level, found.noise
+        return compute()
+    return cache.get((name, references.key, joblib.hash(state)), compute)
 
 
 def _given_noise(references: References, spectrum: np.ndarray, noise: Any) -> float:

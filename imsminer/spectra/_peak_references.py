@@ -105,16 +105,24 @@ def spectra_references(
 ) -> tuple[References, np.ndarray, np.ndarray, np.ndarray]:
     """Return the references of Spectra, and mean, maximum and frequency by themselves.
 
-    One pass over the blocks that are not in the cache.
+    One pass over the blocks that are not in the cache. The references of the same
+    spectra are made once for all candidates of a search.
     """
-    sums = axis_statistics(X, axis, n_jobs=n_jobs)
-    spectra = sums.mean, sums.maximum, sums.frequency
-    centroided = not X.profile
-    resolution = centroid_resolution(X) if centroided else 0.0
     key = (X.fingerprint, None if axis is None else axis.fingerprint)
-    facts = (sums.mz, len(X), centroided, resolution, key)
-    spread = np.sqrt(np.maximum(sums.squares / len(X) - sums.mean**2, 0.0))
-    return References(*spectra, spread, *facts), *spectra
+
+    def compute() -> References:
+        sums = axis_statistics(X, axis, n_jobs=n_jobs)
+        centroided = not X.profile
+        resolution = centroid_resolution(X) if centroided else 0.0
+        facts = (sums.mz, len(X), centroided, resolution, key)
+        mean, maximum, frequency = sums.mean, sums.maximum, sums.frequency
+        spread = np.sqrt(np.maximum(sums.squares / len(X) - mean**2, 0.0))
+        return References(mean, maximum, frequency, spread, *facts)
+
+    found = cache.get(("references", *key), compute)
+    # What estimators give away is the user's to change.
+    public = found.mean.copy(), found.maximum.copy(), found.frequency.copy()
+    return found, *public
 
 
 def array_references(X: Any) -> tuple[References, Any, Any, Any]:

@@ -15,6 +15,7 @@ from imsminer.spectra._peak_background import (
     Counting,
     SearchSettings,
     background,
+    compute_once,
     counting_noise,
 )
 from imsminer.spectra._peak_references import References
@@ -50,7 +51,22 @@ FEWEST = 2.0
 def search(
     references: References, settings: SearchSettings
 ) -> tuple[pd.DataFrame, float | np.ndarray]:
-    """Return the table of peaks and the noise of the reference that was searched."""
+    """Return the table of peaks and the noise of the reference that was searched.
+
+    Candidates of a search for parameters ask for some of these more than once.
+    """
+    # 5 and 5.0 are the same.
+    state = tuple(vars(replace(settings, loq=float(settings.loq))).values())
+    peaks, noise = compute_once(
+        references, "peaks", state, lambda: _search_all(references, settings)
+    )
+    # What estimators give away is the user's to change.
+    return peaks.copy(), noise if np.ndim(noise) == 0 else np.array(noise)
+
+
+def _search_all(
+    references: References, settings: SearchSettings
+) -> tuple[pd.DataFrame, float | np.ndarray]:
     counting = counting_noise(references)
     # Single centroids are high in the maximum wherever they fall.
     few = replace(UNCOUNTED, rate=counting.rate if references.centroided else 0.0)
