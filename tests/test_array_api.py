@@ -104,6 +104,8 @@ def regions():
 PROFILES, FEATURES = profiles(), features()
 WINDOWS = 12.0 + 20 * np.arange(6)
 PEAKS = pd.DataFrame({"mz": WINDOWS, "left": WINDOWS - 4, "right": WINDOWS + 4})
+#: The peaks move by some 10 ppm of this axis.
+MZ = 800 * np.exp(2e-5 * np.arange(120))
 PIXELS = pd.DataFrame({"region": np.array(["a", "b", "c"])[regions()], "unit": "u"})
 PIXELS["unit"] += pd.Series(np.arange(N_PIXELS) % 4).astype(str)
 
@@ -528,6 +530,73 @@ def test_where_pixels_are_may_be_told_by_arrays_of_the_library(library):
     np.testing.assert_array_equal(own.get_support(), kept.get_support())
 
 
+#: Settings of steps on Spectra where they are not those on arrays.
+ON_SPECTRA = {
+    "MassAligner": [
+        {"tolerance": 50, "min_matches": 3} | more
+        for more in (
+            {"model": "piecewise"},
+            {"model": "shift", "reference": MZ[WINDOWS.astype(int)]},
+            {"method": "grid"},
+        )
+    ],
+    "MassCalibrator": [
+        {"reference_mz": MZ[WINDOWS.astype(int)], "tolerance": 60.0, "per": per}
+        for per in ("run", "pixel")
+    ],
+    "PQNNormalizer": [{}],
+    "PeakIntegrator": [
+        {"peaks": PEAKS.map(lambda x: MZ[int(x)]), "method": name, "observe": True}
+        for name in ("area", "sum", "max", "mean")
+    ],
+    "PeakPicker": [
+        {"noise": 1.0, "min_points": 3, "mode": mode} for mode in ("reference", "pixel")
+    ],
+    "ReferenceNormalizer": [{"mz": MZ[52], "ppm": 60}],
+    "TrimmedTICNormalizer": [{"trim": 0.3, "exclude": [MZ[32]], "ppm": 60}],
+}
+STEPS = [
+    pytest.param(name, settings, id=f"{name}-{i}")
+    for name in TABLE
+    if "spectra" in getattr(imsminer, name).__module__ or name == "PeakIntegrator"
+    for i, settings in enumerate(ON_SPECTRA.get(name, TABLE[name][1]))
+    if "pybaselines" not in settings.get("method", "")
+]
+
+
+def delivered(answer):
+    """The arrays that Spectra deliver, or the features."""
+    if not isinstance(answer, Spectra):
+        return [to_numpy(answer)]
+    chunks = list(answer.iter_chunks())
+    parts = [[to_numpy(chunk.intensity) for chunk in chunks]]
+    if chunks[0].indptr is not None:
+        parts.append([to_numpy(chunk.mz) for chunk in chunks])
+        parts.append([np.diff(to_numpy(chunk.indptr)) for chunk in chunks])
+    return [np.concatenate(part) for part in parts]
+
+
+@pytest.mark.filterwarnings("ignore:MassCalibrator. run .* left as it is:UserWarning")
+@pytest.mark.parametrize("kind", ["shared", "ragged"])
+@pytest.mark.parametrize(("name", "settings"), STEPS)
+def test_steps_on_spectra_stay_on_the_device(name, settings, kind, library):
+    X = spectra(kind)[:6]
+    moved = X.to(library.xp, device=library.device)
+    own = getattr(imsminer, name)(**settings)
+    other = clone(own)
+    expected, found = own.fit_transform(X), other.fit_transform(moved)
+    assert isinstance(found, Spectra) == isinstance(expected, Spectra)
+    if isinstance(found, Spectra):
+        assert library.owns(next(found.iter_chunks()).intensity)
+    else:
+        assert library.owns(found)
+    for one, theirs in zip(delivered(expected), delivered(found), strict=True):
+        close(theirs, one, 1e-5, name)
+    for key, value in attributes(own).items():
+        if isinstance(value, pd.DataFrame):
+            agree(getattr(other, key), value, library, 1e-5, key)
+
+
 def whole_pipeline(last, tolerance):
     return make_pipeline(
         SpectrumSmoother(width=5),
@@ -554,16 +623,14 @@ def spectra(kind):
     """Profiles as an array, on a shared axis, or without their zeros."""
     if kind == "array":
         return PROFILES
-    # The peaks move by some 10 ppm of this axis.
-    mz = 800 * np.exp(2e-5 * np.arange(120))
     if kind == "shared":
-        return Spectra.from_arrays(PROFILES, mz, PLACES)
+        return Spectra.from_arrays(PROFILES, MZ, PLACES)
     # Few of them, for which the kernels of reference take their time.
     X = PROFILES[::4]
     stored = X > 6
     return Spectra.from_arrays(
         X[stored],
-        np.broadcast_to(mz, stored.shape)[stored],
+        np.broadcast_to(MZ, stored.shape)[stored],
         PLACES[::4],
         indptr=np.append(0, np.cumsum(stored.sum(axis=1))),
         profile=True,

@@ -13,6 +13,7 @@ from imsminer._array import (
     device_kernels,
     device_of,
     is_numpy_array,
+    moved_like,
     to_numpy,
 )
 from imsminer._optional import import_optional
@@ -377,8 +378,7 @@ class SubtractCurve(ChunkKernel):
             at = np.asarray(at, np.float64)
             curve = np.interp(at, self.mz, self.curve) if at.size else at
         else:
-            xp, device = array_namespace(at), device_of(at)
-            line = (xp.asarray(a, device=device) for a in (self.mz, self.curve))
+            line = (moved_like(part, at) for part in (self.mz, self.curve))
             curve = interpolate(at, *line)
         return chunk.replace(
             intensity=subtract_curve(chunk.intensity, curve, self.clip)
