@@ -83,7 +83,8 @@ def _group_distances(points, centers, inverse, first, group, near):
                 value = inverse[start + j]
             factor[j] = value
         cuda.syncthreads()
-        for j in range(WIDTH):
+        # No constant: unrolled, the loop would take all registers.
+        for j in range(min(WIDTH, n_features - start)):
             value = tile[t, j]
             by = factor[j]
             for c in range(GROUP):
