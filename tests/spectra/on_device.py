@@ -42,6 +42,8 @@ def sparse(rng, sizes):
     `sizes` are the numbers of stored points and of grid points of each.
     """
     parts = [np.sort(rng.choice(n, size, replace=False)) for size, n in sizes]
+    # One that is stored but for both ends.
+    sizes, parts = [*sizes, (13, 15)], [*parts, np.arange(1, 14)]
     indptr = np.cumsum([0, *(size for size, _ in sizes)]).astype(np.int64)
     length = np.array([n for _, n in sizes], np.int64)
     return indptr, np.concatenate(parts).astype(np.int64), length

@@ -56,7 +56,7 @@ def chunk(request):
     X = 40 + rng.normal(0, 3, (3, MZ.size)) + 200 * (rng.random((3, MZ.size)) < 0.1)
     more = {"mz": MZ}
     if request.param:
-        indptr, position, _ = sparse(rng, [(60, 70), (0, 70), (25, 70)])
+        indptr, position, _ = sparse(rng, [(60, 70), (0, 70)])
         rows = np.repeat(np.arange(3), np.diff(indptr))
         X, more = X[rows, position], {"mz": MZ[position], "indptr": indptr}
     where = {"rows": np.arange(3), "coordinates": np.zeros((3, 3), int)}

@@ -11,11 +11,11 @@ from typing import Any
 from imsminer._array import array_namespace, device_of, to_numpy
 
 __all__ = [
+    "end_to_end",
     "grid_positions",
     "interpolate",
     "on_whole_grids",
     "owners",
-    "place_apart",
     "with_zeros",
 ]
 
@@ -57,19 +57,15 @@ def grid_positions(
     return position, xp.where(stop > start, length, xp.zeros_like(length))
 
 
-def place_apart(
-    indptr: Any, position: Any, length: Any, widest: int
-) -> tuple[Any, Any]:
-    """Lay the grids of ragged spectra end to end, `widest` or more points apart.
+def end_to_end(indptr: Any, position: Any, length: Any) -> tuple[Any, Any]:
+    """Lay the grids of ragged spectra end to end.
 
-    Returns the place of each point there, which windows of up to `widest` points can
-    take for one axis, and the width of the widest window that its own grid has room
-    for.
+    Returns the place of each point there, and the widest window around it that ends
+    within its own grid.
     """
     xp = array_namespace(position)
     owner = owners(indptr, position.shape[0])
-    ends = xp.cumulative_sum(length + (widest + 1))
-    place = position + xp.take(ends - length, owner)
+    place = position + xp.take(xp.cumulative_sum(length) - length, owner)
     room = xp.minimum(position, xp.take(length, owner) - 1 - position)
     return place, room
 

@@ -22,7 +22,7 @@ from numba import cuda
 
 from imsminer._array import array_namespace, device_of, to_numpy
 from imsminer._cuda import SIMULATED, launch, launch_blocks
-from imsminer.spectra._kernels.grid_xp import place_apart
+from imsminer.spectra._kernels.grid_xp import end_to_end
 from imsminer.spectra._kernels.search_cuda import lower_bound, upper_bound
 
 __all__ = ["snip_points", "snip_rows"]
@@ -36,7 +36,7 @@ HALO = SIZE // 6
 ROW_THREADS = 8 if SIMULATED else 512
 #: Points, and threads, of a block over ragged spectra.
 POINTS = 32 if SIMULATED else 1024
-POINTS_HALO = POINTS // 8
+POINTS_HALO = 6 if SIMULATED else 128
 
 
 def snip_rows(X: Any, reach: Any, linear: bool = False) -> Any:
@@ -97,7 +97,8 @@ def snip_points(
     n = intensity.shape[0]
     if n == 0:
         return intensity
-    place, room = place_apart(indptr, position, length, widest)
+    place, room = end_to_end(indptr, position, length)
+    # So that no spectrum sees another.
     reach = xp.minimum(reach, room)
     out = xp.empty_like(intensity)
     clipped, spare = intensity, None

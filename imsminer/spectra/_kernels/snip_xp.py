@@ -3,7 +3,7 @@
 from typing import Any
 
 from imsminer._array import array_namespace, device_of
-from imsminer.spectra._kernels.grid_xp import place_apart
+from imsminer.spectra._kernels.grid_xp import end_to_end
 
 __all__ = ["snip_points", "snip_rows"]
 
@@ -48,7 +48,8 @@ def snip_points(
     xp = array_namespace(intensity)
     if intensity.shape[0] == 0:
         return intensity
-    place, room = place_apart(indptr, position, length, widest)
+    place, room = end_to_end(indptr, position, length)
+    # So that no spectrum sees another.
     reach = xp.minimum(reach, room)
     zero = xp.zeros_like(intensity)
     v = xp.clip(intensity, 0.0, None) if linear else _compress(intensity)
