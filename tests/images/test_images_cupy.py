@@ -44,7 +44,7 @@ def features(dtype=np.float32):
 @pytest.mark.parametrize(
     ("estimator", "share"),
     [
-        (InSituSegmenter(4, method="shrunken_centroids", **SPATIAL), 0.6),
+        (InSituSegmenter(4, method="shrunken_centroids", **SPATIAL), 0.8),
         (ImageClusterer(3, n_init=1, random_state=0), 0.3),
         (ImageSmoother(), 0.01),
         (ShrunkenCentroidClassifier(spatial_radius=1), 0.5),
