@@ -91,3 +91,11 @@ def device(request):
     if simulated:
         pytest.skip("there is no GPU: the simulator is on")
     return Device(pytest.importorskip("cupy", reason="CuPy is not installed"))
+
+
+@pytest.fixture(params=["array_api_strict", "torch"])
+def library(request):
+    """An array library other than NumPy; its arrays lie where NumPy cannot read."""
+    from tests.other_arrays import Library
+
+    return Library(request.param)
