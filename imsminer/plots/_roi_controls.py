@@ -82,3 +82,8 @@ class _TextBox(TextBox):
     def stop_typing(self) -> None:
         if self.capturekeystrokes:
             super().stop_typing()
+
+    def set_val(self, val: str) -> None:
+        super().set_val(val)
+        # It shows the cursor even where nobody types.
+        self.cursor.set_visible(self.capturekeystrokes)

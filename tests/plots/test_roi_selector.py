@@ -275,6 +275,7 @@ class TestSelector:
         (roi,) = hand.selector.rois
         assert (roi.name, roi.group) == ("rr", "tumour r")
         assert roi == Rectangle("rr", *roi.bounds, group="tumour r")
+        assert not hand.selector._controls["name"].cursor.get_visible()
         assert roi.bounds == pytest.approx((6, 4, 12, 10), abs=0.1)
 
     def test_beside_the_images_there_is_nothing_to_mark(self, tissue):
