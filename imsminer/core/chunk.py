@@ -131,6 +131,9 @@ class ChunkKernel:
     makes_centroids: ClassVar[bool] = False
     """Whether the step turns all spectra into centroids with an m/z axis each."""
 
+    feeds_gpu = False
+    """Whether the step is the move of chunks to a GPU, which runs beside the others."""
+
     def __call__(self, chunk: SpectrumChunk) -> SpectrumChunk:
         raise NotImplementedError
 
@@ -173,11 +176,15 @@ def _leaves_grid(
 
 
 def kernel_fingerprint(kernel: ChunkKernel) -> str:
-    """Hash a kernel by class, version and the content of its fields."""
+    """Hash a kernel by class, version and the content of its fields.
+
+    Those that make no difference to the result are declared with ``compare=False``.
+    """
     kind = type(kernel)
     state = {
         field.name: getattr(kernel, field.name)
         for field in dataclasses.fields(kernel)  # type: ignore[arg-type]
+        if field.compare
     }
     name = f"{kind.__module__}.{kind.__qualname__}"
     return joblib.hash((name, kernel.version, state))

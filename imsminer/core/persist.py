@@ -1,11 +1,12 @@
 """Computed spectra on disk, and the move of chunks to another array library."""
 
 import importlib
+import numbers
 import os
 import shutil
 import tempfile
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +17,40 @@ from imsminer._array import to_numpy
 from imsminer.core.chunk import ChunkKernel, SpectrumChunk
 from imsminer.core.source import ArraySource
 
-__all__ = ["MoveToNamespace", "PersistedSource", "write_spectra"]
+__all__ = ["MoveToNamespace", "PersistedSource", "move_to", "write_spectra"]
 
 
 @dataclass(frozen=True)
 class MoveToNamespace(ChunkKernel):
-    """Copy the arrays of each chunk to another array library."""
+    """Copy the arrays of each chunk to another array library.
+
+    Parameters
+    ----------
+    namespace : str
+        Name of the library's module.
+    device : object
+        Device of that library; its default when `None`.
+    budget : int or None
+        Bytes of device memory that chunks and steps may take, for CuPy.
+    """
 
     namespace: str
     device: Any = None
+    budget: int | None = field(default=None, compare=False)
+
+    @property
+    def feeds_gpu(self) -> bool:  # type: ignore[override]
+        """Whether chunks are fed to a GPU of CuPy's."""
+        return self.namespace.rsplit(".", 1)[-1] == "cupy"
 
     def __call__(self, chunk: SpectrumChunk) -> SpectrumChunk:
-        xp = importlib.import_module(self.namespace)
+        # CuPy's own functions take no device.
+        name = "array_api_compat.cupy" if self.feeds_gpu else self.namespace
+        xp = importlib.import_module(name)
         keywords = {} if self.device is None else {"device": self.device}
 
         def move(array: Any) -> Any:
+            array = to_numpy(array)
             # Mapped files are read-only, which not every library takes.
             array = array if array.flags.writeable else array.copy()
             return xp.asarray(array, **keywords)
@@ -43,6 +63,22 @@ class MoveToNamespace(ChunkKernel):
             indptr=move(chunk.indptr),
             mobility=None if chunk.mobility is None else move(chunk.mobility),
         )
+
+
+def move_to(xp: Any, device: Any, budget: int | None) -> MoveToNamespace:
+    """Check the arguments of :meth:`imsminer.Spectra.to`; return the step."""
+    move = MoveToNamespace(xp.__name__, device, budget)
+    if budget is None:
+        return move
+    whole = isinstance(budget, numbers.Integral) and not isinstance(budget, bool)
+    if not move.feeds_gpu or not whole or budget < 1:
+        message = (
+            "Spectra.to: budget must be a positive whole number of bytes, and is for "
+            f"CuPy only; got {budget!r} for {xp.__name__}. Leave it out for other "
+            "libraries."
+        )
+        raise ValueError(message)
+    return move
 
 
 class PersistedSource(ArraySource):

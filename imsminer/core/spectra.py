@@ -274,8 +274,9 @@ class Spectra(SpectraKeeping, SpectraProtocols):
         ----------
         max_bytes : int, default=None
             Upper limit of a chunk's arrays; at least one spectrum is delivered. 4 MiB
-            when `None` (24 MiB where rows are read in place), and never more than
-            scikit-learn's ``working_memory``.
+            when `None` (24 MiB where rows are read in place; up to 64 MiB for a GPU,
+            within the budget of :meth:`to`), and never more than scikit-learn's
+            ``working_memory``.
 
         Yields
         ------
@@ -284,7 +285,13 @@ class Spectra(SpectraKeeping, SpectraProtocols):
         from sklearn import get_config
 
         limit = CHUNK_BYTES if max_bytes is None else max_bytes
-        if max_bytes is None and self.source.in_place and not self.queue:
+        move = next((kernel for kernel in self.queue if kernel.feeds_gpu), None)
+        if move is not None:
+            from imsminer.core.device import device_chunk_bytes
+
+            most = device_chunk_bytes(move.budget, move.device)  # type: ignore[attr-defined]
+            limit = most if max_bytes is None else min(most, max_bytes)
+        elif max_bytes is None and self.source.in_place and not self.queue:
             limit = VIEW_BYTES
         elif max_bytes is None and self.source.n_mz is None and len(self):
             # Gathering costs a copy, which a large spectrum alone does without.
@@ -326,11 +333,12 @@ class Spectra(SpectraKeeping, SpectraProtocols):
             self.source, self._rows, self.queue, pixels=self._pixels, peaks=peaks
         )
 
-    def to(self, xp: Any, *, device: Any = None) -> Spectra:
+    def to(self, xp: Any, *, device: Any = None, budget: int | None = None) -> Spectra:
         """Return the same spectra, their chunks delivered in another array library.
 
-        Later scikit-learn steps then need ``sklearn.set_config(
-        array_api_dispatch=True)``. A shared m/z axis stays on the host in float64.
+        Steps queued before run on the host, later ones on the device. Later
+        scikit-learn steps then need ``sklearn.set_config(array_api_dispatch=True)``. A
+        shared m/z axis stays on the host in float64.
 
         Parameters
         ----------
@@ -338,10 +346,32 @@ class Spectra(SpectraKeeping, SpectraProtocols):
             Array namespace, such as ``cupy`` or ``array_api_strict``.
         device : object, default=None
             Device of that library; its default when `None`.
-        """
-        from imsminer.core.persist import MoveToNamespace
+        budget : int, default=None
+            Bytes of the device's memory for chunks and what steps make of them; CuPy
+            only. Half of what is free when `None`. A chunk takes an eighth, 64 MiB at
+            most, and a spectrum at least.
 
-        return self.map(MoveToNamespace(xp.__name__, device))
+        Returns
+        -------
+        Spectra
+
+        Raises
+        ------
+        ValueError
+            When `budget` is no positive whole number, or `xp` is not CuPy.
+
+        Notes
+        -----
+        For CuPy, threads read the next chunks into pinned memory (up to five chunks)
+        and each is copied on a stream of its own while the current stream works on the
+        chunk before: data cross the bus once a pass, and nothing of them stays on the
+        device. A pass with `n_jobs` threads does so in each of them, in as many budgets
+        at a time: one thread keeps a GPU busy, two close the gaps between the blocks of
+        a pass.
+        """
+        from imsminer.core.persist import move_to
+
+        return self.map(move_to(xp, device, budget))
 
     def ion_image(self, mz: Any, ppm: float = 10.0) -> pd.DataFrame | pd.Series:
         """Sum the intensities within ± `ppm` of one or more m/z: a targeted look.

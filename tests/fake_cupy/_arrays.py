@@ -103,6 +103,14 @@ def compute(function, args, kwargs=None, *, written=()):
         return wrap(result)
 
 
+def look(function, array, args, kwargs=None):
+    """Return a view where there can be one, which is no work for any stream."""
+    found = function(array._host, *map(unwrap, args), **(kwargs or {}))
+    if root_of(found) is root_of(array._host):
+        return wrap(found)
+    return compute(function, (array, *args), kwargs)
+
+
 def to_device(values):
     """Copy an array of the host, and wait for it."""
     gpu = Stream.gpu
@@ -138,9 +146,16 @@ def _in_place(name):
     return method
 
 
+#: Methods that return views where they can.
+VIEWS = frozenset("diagonal ravel reshape squeeze swapaxes transpose view".split())
+
+
 def _method(name):
     def method(self, *args, **kwargs):
-        return compute(getattr(np.ndarray, name), (self, *args), kwargs)
+        function = getattr(np.ndarray, name)
+        if name in VIEWS:
+            return look(function, self, args, kwargs)
+        return compute(function, (self, *args), kwargs)
 
     return functools.update_wrapper(method, getattr(np.ndarray, name))
 
@@ -148,6 +163,7 @@ def _method(name):
 class ndarray:
     """An array that only the device sees."""
 
+    __slots__ = ("__weakref__", "_host", "_memory")
     __array_priority__ = 100
 
     def __new__(cls, shape, dtype=float, **_):
@@ -302,7 +318,9 @@ class ndarray:
         if plain and len(key) == self.ndim:
             # A view without dimensions, not a scalar.
             key = (*key, Ellipsis)
-        return compute(np.ndarray.__getitem__, (self, key))
+        if any(isinstance(k, ndarray) for k in key):
+            return compute(np.ndarray.__getitem__, (self, key))
+        return look(np.ndarray.__getitem__, self, (key,))
 
     def __setitem__(self, key, value):
         compute(np.ndarray.__setitem__, (self, _key(key), value), written=(self,))
