@@ -12,12 +12,10 @@ from numba import cuda, float64, int32, int64
 
 from imsminer._array import array_namespace, device_of
 from imsminer._cuda import SIMULATED, THREADS, launch_blocks
-from imsminer.core._kernels.accumulate_cuda import row_totals_ragged
-from imsminer.spectra._kernels.normalize_xp import (
-    # Sums of whole rows, and medians over rows once in a fit, are left to CuPy.
-    median_columns,
-    sum_rows,
-)
+from imsminer.core._kernels.accumulate_cuda import row_totals, row_totals_ragged
+
+# A sort by columns, once in a fit, is left to CuPy.
+from imsminer.spectra._kernels.normalize_xp import median_columns
 from imsminer.spectra._kernels.search_cuda import upper_bound
 
 __all__ = [
@@ -42,6 +40,11 @@ COUNTERS = DIGITS * COPIES
 #: Digits are first counted in groups of so many.
 GROUP = 16
 GROUPS = DIGITS // GROUP
+
+
+def sum_rows(X: Any) -> Any:
+    """Return the sums of the rows of `X` (n, m), float64."""
+    return row_totals(X)[0]
 
 
 def sum_points(intensity: Any, indptr: Any) -> Any:
