@@ -5,6 +5,7 @@ from typing import Any
 
 import joblib
 import numpy as np
+from joblib.parallel import get_active_backend
 
 from imsminer._sklearn_compat import Parallel, delayed
 from imsminer.core.chunk import kernel_fingerprint
@@ -125,5 +126,8 @@ def _through(
 def run_tasks(task: Callable, calls: Iterable[tuple], n_jobs: int | None) -> Iterator:
     """Run tasks in order: threads unless ``joblib.parallel_config`` says otherwise."""
     calls = list(calls)
-    parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
+    # Ray's back end returns all results at a time only.
+    backend, _ = get_active_backend(prefer="threads")
+    return_as = "generator" if backend.supports_return_generator else "list"
+    parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as=return_as)
     return iter(parallel(delayed(task)(*call) for call in calls))
