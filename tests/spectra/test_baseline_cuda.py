@@ -35,8 +35,9 @@ def examples(put):
         yield baseline_cuda.noise_rows, (put(X), 3.0, 2.0)
         # The last three: zeros are among the values of one.
         few = put(where[0][4:] - where[0][4]), put(where[1][where[0][4] :])
-        few = (values[where[0][4] :], *few, put(where[2][4:]))
-        yield baseline_cuda.noise_points, (*few, 3.0, 2.0)
+        few = (*few, put(where[2][4:]))
+        some = put(np.rint(rng.exponential(9, n - where[0][4])).astype(dtype))
+        yield baseline_cuda.noise_points, (some, *few, 3.0, 2.0)
     x = np.linspace(-1, 1, 45)
     for dtype, degree in [(np.float32, 0), (np.float64, 2)]:
         X = spectra(rng, 1, 45, dtype) + np.exp(2 * x).astype(dtype)

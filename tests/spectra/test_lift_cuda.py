@@ -17,7 +17,7 @@ def spectra(n, m, dtype, seed=0):
     rng = np.random.default_rng(seed)
     Y = rng.normal(100, 5, (n, m)) + 1e3 * (rng.random((n, m)) < 0.05)
     Y[:, : m // 3] = np.rint(Y[:, : m // 3] / 5) * 5
-    Y[0, m // 2 :] -= 120
+    Y[0, : m // 4] -= 120
     rest = np.maximum(Y - 88, 0)
     # Too little noise for so much that is left.
     Y[:, m // 2 :] = 100 + rng.normal(0, 0.3, Y[:, m // 2 :].shape)
@@ -45,6 +45,21 @@ def examples(put):
 
 def test_agrees_with_the_reference(device):
     check_like_reference(examples(device.put), lift_xp)
+
+
+@pytest.mark.parametrize(
+    ("values", "hop"),
+    [([50, 60, 70.1, 80.5], 64), ([50, 60, 70.5, 81.1, 91.9], 3)],
+)
+def test_bends_at_the_ends_of_windows(device, values, hop):
+    """So few of them that each decides about the noise, and that about the level."""
+    n = len(values)
+    arrays = np.array(values), 20.0 + np.arange(n), np.array([0, n]), np.arange(n)
+    arrays = (*arrays, np.array([n]))
+    found = lift_cuda.lift_points(*map(device.put, arrays), hop, False)
+    wanted = lift_xp.lift_points(*arrays, hop, False)
+    assert 0 < np.abs(wanted - arrays[1]).max() < 3
+    np.testing.assert_allclose(device.get(found), wanted, rtol=1e-12)
 
 
 def test_nan_is_not_hidden(device):

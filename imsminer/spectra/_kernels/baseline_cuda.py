@@ -246,20 +246,8 @@ def _noise(values, indptr, length, factor, z_threshold, out):
 
 @cuda.jit(device=True)
 def _solve(matrix, right, terms):
-    """Solve by elimination with pivots; `right` becomes the solution."""
+    """Solve by elimination, for a positive definite matrix; `right` is the solution."""
     for a in range(terms):
-        best = a
-        for b in range(a + 1, terms):
-            if abs(matrix[b, a]) > abs(matrix[best, a]):
-                best = b
-        if best != a:
-            for c in range(a, terms):
-                kept = matrix[a, c]
-                matrix[a, c] = matrix[best, c]
-                matrix[best, c] = kept
-            kept = right[a]
-            right[a] = right[best]
-            right[best] = kept
         for b in range(a + 1, terms):
             part = matrix[b, a] / matrix[a, a]
             for c in range(a, terms):
