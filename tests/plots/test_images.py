@@ -230,7 +230,8 @@ class TestOutlines:
     """Regions lie on the pixels that they hold, on the image of their run."""
 
     def test_ion_image_of_several_runs(self, tissue):
-        rois = [Rectangle("gut", 8, 11, 10, 13, run="a"), Rectangle("all", 0, 0, 2, 2)]
+        # Without a run, and on both images.
+        rois = [Rectangle("gut", 8, 11, 10, 13, run="a"), Rectangle("all", 0, 0, 9, 12)]
         ax = plots.ion_image(tissue["mz_885.5499"], rois=rois)
         gut, on_a, on_b = ax.patches
         a, b = (image.get_extent() for image in ax.get_images())
