@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from imsminer._array import device_of, is_numpy_array, namespace_of
+from imsminer._array import device_kernels, device_of, is_numpy_array, namespace_of
+from imsminer.images._kernels import shrunken_xp
 
 __all__ = ["learn_scale", "mean_by_label", "scaled_points"]
 
@@ -93,7 +94,7 @@ def _centred(points: Any, xp: Any) -> Any:
 
 
 def mean_by_label(X: Any, labels: Any, n_clusters: int) -> Any:
-    """Mean row of X per label, accumulated in float64 where the namespace has it."""
+    """Mean row of X per label, accumulated in float64; NaN where there is none."""
     xp = namespace_of(X)
     if is_numpy_array(X):
         order = np.argsort(labels, kind="stable")
@@ -105,5 +106,6 @@ def mean_by_label(X: Any, labels: Any, n_clusters: int) -> Any:
                 profiles[k] = X[rows].mean(axis=0, dtype=np.float64)
         return profiles
     codes = xp.arange(n_clusters, dtype=labels.dtype, device=device_of(X))
-    member = xp.astype(labels[:, None] == codes[None, :], X.dtype)
-    return (member.T @ X) / xp.sum(member, axis=0)[:, None]
+    sums = device_kernels(X, shrunken_xp).class_sums(X, labels, n_clusters)
+    member = xp.astype(labels[:, None] == codes[None, :], xp.float64)
+    return xp.astype(sums / xp.sum(member, axis=0)[:, None], X.dtype)
