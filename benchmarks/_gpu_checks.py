@@ -3,15 +3,12 @@
 import importlib
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _gpu_machine import Simulator, machine
+from _gpu_machine import ROOT, Card, machine
 
 __all__ = ["check_module", "largest_error", "test_modules"]
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_modules() -> list[str]:
@@ -29,24 +26,25 @@ def check_module(name: str) -> tuple[int, int, float, str]:
     """
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
-    at = machine(simulated=os.environ.get("NUMBA_ENABLE_CUDASIM") == "1")
+    simulated = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
     module = importlib.import_module(name)
     names, n_examples, worst = set(), 0, (0.0, "")
-    given, on_host = module.examples(at.put), module.examples(np.array)
-    for (function, arguments), (_, expected_of) in zip(given, on_host, strict=True):
-        home = function.__module__
-        if home.endswith("_cuda"):
-            home = home.removesuffix("_cuda") + "_xp"
-        reference = getattr(importlib.import_module(home), function.__name__)
-        found, expected = function(*arguments), reference(*expected_of)
-        error = largest_error(at, found, expected)
-        names.add(function.__name__)
-        n_examples += 1
-        worst = max(worst, (error, function.__name__))
+    with machine(simulated=simulated) as at:
+        given, on_host = module.examples(at.put), module.examples(np.array)
+        for (function, arguments), (_, others) in zip(given, on_host, strict=True):
+            home = function.__module__
+            if home.endswith("_cuda"):
+                home = home.removesuffix("_cuda") + "_xp"
+            reference = getattr(importlib.import_module(home), function.__name__)
+            found, expected = function(*arguments), reference(*others)
+            error = largest_error(at, found, expected)
+            names.add(function.__name__)
+            n_examples += 1
+            worst = max(worst, (error, function.__name__))
     return len(names), n_examples, *worst
 
 
-def largest_error(at: Simulator, found: Any, expected: Any) -> float:
+def largest_error(at: Card, found: Any, expected: Any) -> float:
     """Largest difference of two results, in units of the largest value of an array.
 
     Infinite where shapes differ, or one is NaN or infinite and the other is not.

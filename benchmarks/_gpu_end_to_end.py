@@ -6,7 +6,7 @@ import time
 import numpy as np
 from _gpu_checks import largest_error
 from _gpu_data import Size, ragged, shared
-from _gpu_machine import Simulator
+from _gpu_machine import Card
 from _tables import Table
 
 from imsminer import MassAxis, Spectra
@@ -31,9 +31,7 @@ def datasets(size: Size) -> dict[str, tuple[Spectra, int]]:
     }
 
 
-def end_to_end(
-    only: str, size: Size, at: Simulator, tolerance: float
-) -> tuple[Table, bool]:
+def end_to_end(only: str, size: Size, at: Card, tolerance: float) -> tuple[Table, bool]:
     """Time passes from the host's memory to results; a row for each."""
     table = Table(
         "From the host's memory to results",

@@ -1,77 +1,31 @@
-"""What a benchmark of a GPU runs on: a card by CuPy, or CUDA's simulator."""
+"""What a benchmark of a GPU runs on: a card by CuPy, or stand-ins for both."""
 
-import os
+import contextlib
 import platform
 import statistics
-import time
-from collections.abc import Callable, Iterable
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import imsminer
 
-__all__ = ["Card", "Simulator", "machine"]
+__all__ = ["ROOT", "Card", "machine"]
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
-class Simulator:
-    """NumPy in place of CuPy: nothing is fast, but every line of a script runs."""
+class Card:
+    """A card by CuPy; times are those of CUDA events."""
 
-    name = "CUDA's simulator: its figures say nothing"
     #: Repeated measurements, of which the median counts.
-    repeats = 1
-    #: Module that ``Spectra.to`` takes.
-    namespace = np
-
-    def put(self, array: Any) -> Any:
-        """Copy an array to the device."""
-        return np.array(array)
-
-    def get(self, array: Any) -> Any:
-        """Copy an array, or a number, to the host."""
-        return np.asarray(array)
-
-    def forget(self) -> None:
-        """Give back memory that no array uses."""
-
-    def seconds(self, function: Callable[[], Any]) -> float:
-        """Median time of a function on the device, after a call to warm up."""
-        if self.repeats > 1:
-            function()
-        return statistics.median(self._once(function) for _ in range(self.repeats))
-
-    def transfer(self, arrays: Iterable[np.ndarray]) -> float:
-        """Seconds that arrays take from pinned memory to the device."""
-        return sum(self._once(lambda a=a: np.array(a)) for a in arrays)
-
-    def copy_rate(self) -> float:
-        """Bytes a second that a copy on the device reads and writes together."""
-        return self._rate(4096, twice=True)
-
-    def bus_rate(self) -> float:
-        """Bytes a second from pinned memory to the device."""
-        return self._rate(4096, twice=False)
-
-    def versions(self) -> dict[str, str]:
-        """The card, and what drives it."""
-        return {"card": self.name, **_host_versions()}
-
-    def _once(self, function: Callable[[], Any]) -> float:
-        start = time.perf_counter()
-        function()
-        return max(time.perf_counter() - start, 1e-9)
-
-    def _rate(self, size: int, *, twice: bool) -> float:
-        source, target = np.zeros(size, np.uint8), np.ones(size, np.uint8)
-        return (1 + twice) * size / self.seconds(lambda: np.copyto(target, source))
-
-
-class Card(Simulator):
-    """A card, by CuPy; times are those of CUDA events."""
-
     repeats = 7
-    #: Bytes that copies are measured with: more than the caches of any card hold.
-    SIZE = 1 << 30
+    #: Bytes that rates are measured with: more than the caches of any card hold.
+    size = 1 << 30
 
     def __init__(self) -> None:
         import cupy
@@ -81,15 +35,25 @@ class Card(Simulator):
         self.name = found["name"].decode()
 
     def put(self, array: Any) -> Any:
+        """Copy an array to the card."""
         return self.cupy.asarray(array)
 
-    def get(self, array: Any) -> Any:
+    def get(self, array: Any) -> np.ndarray:
+        """Copy an array, or a number, to the host."""
         return self.cupy.asnumpy(array)
 
     def forget(self) -> None:
+        """Give back memory that no array uses."""
         self.cupy.get_default_memory_pool().free_all_blocks()
 
+    def seconds(self, function: Callable[[], Any]) -> float:
+        """Median time of a function on the card, after a call to warm up."""
+        if self.repeats > 1:
+            function()
+        return statistics.median(self._once(function) for _ in range(self.repeats))
+
     def transfer(self, arrays: Iterable[np.ndarray]) -> float:
+        """Seconds that arrays take from pinned memory to the card."""
         total = 0.0
         for array in arrays:
             pinned = self._pinned(array.nbytes)
@@ -99,54 +63,72 @@ class Card(Simulator):
         return total
 
     def copy_rate(self) -> float:
-        source = self.cupy.zeros(self.SIZE, np.uint8)
+        """Bytes a second that a copy on the card reads and writes together."""
+        source = self.cupy.zeros(self.size, np.uint8)
         target = self.cupy.empty_like(source)
         copy = self.cupy.copyto
-        return 2 * self.SIZE / self.seconds(lambda: copy(target, source))
+        return 2 * self.size / self.seconds(lambda: copy(target, source))
 
     def bus_rate(self) -> float:
-        pinned, target = self._pinned(self.SIZE), self.cupy.empty(self.SIZE, np.uint8)
+        """Bytes a second from pinned memory to the card."""
+        pinned, target = self._pinned(self.size), self.cupy.empty(self.size, np.uint8)
         pinned[:] = 0
-        return self.SIZE / self.seconds(lambda: target.set(pinned))
+        return self.size / self.seconds(lambda: target.set(pinned))
 
     def versions(self) -> dict[str, str]:
-        runtime = self.cupy.cuda.runtime
-        driver = runtime.driverGetVersion()
-        found = {
+        """The card, and what drives it."""
+        cuda = self.cupy.cuda.runtime.driverGetVersion()
+        return {
             "card": self.name,
-            "driver's CUDA": f"{driver // 1000}.{driver % 1000 // 10}",
+            "driver": f"{_driver()}, CUDA {cuda // 1000}.{cuda % 1000 // 10}",
             "CuPy": self.cupy.__version__,
-            **_host_versions(),
+            "numba-cuda": version("numba-cuda"),
+            "NumPy": np.__version__,
+            "imsminer": imsminer.__version__,
+            "processor": f"{platform.processor() or platform.machine()}, 2 threads",
         }
-        smi = os.popen("nvidia-smi --query-gpu=driver_version --format=csv,noheader")
-        with smi:
-            found["driver"] = smi.readline().strip() or "unknown"
-        return found
+
+    def _once(self, function: Callable[[], Any]) -> float:
+        start, stop = self.cupy.cuda.Event(), self.cupy.cuda.Event()
+        start.record()
+        function()
+        stop.record()
+        stop.synchronize()
+        return self.cupy.cuda.get_elapsed_time(start, stop) / 1000
 
     def _pinned(self, size: int) -> np.ndarray:
         memory = self.cupy.cuda.alloc_pinned_memory(size)
         return np.frombuffer(memory, np.uint8, size)
 
-    def _once(self, function: Callable[[], Any]) -> float:
-        events = [self.cupy.cuda.Event(), self.cupy.cuda.Event()]
-        events[0].record()
-        function()
-        events[1].record()
-        events[1].synchronize()
-        return self.cupy.cuda.get_elapsed_time(*events) / 1000
+
+@contextlib.contextmanager
+def machine(*, simulated: bool) -> Iterator[Card]:
+    """The card; or CUDA's simulator and a stand-in for CuPy, where no time is true."""
+    if not simulated:
+        yield Card()
+        return
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
+    from tests.fake_cupy import installed
+
+    with installed():
+        import cupy
+
+        # What it lacks, as it has no time.
+        name = b"CUDA's simulator: its figures say nothing"
+        cupy.cuda.runtime.getDeviceProperties = lambda device: {"name": name}
+        cupy.cuda.runtime.driverGetVersion = lambda: 0
+        cupy.cuda.get_elapsed_time = lambda start, stop: 1.0
+        at = Card()
+        at.repeats, at.size = 1, 4096
+        yield at
 
 
-def machine(*, simulated: bool) -> Simulator:
-    """Return the card, or what stands in for it."""
-    return Simulator() if simulated else Card()
-
-
-def _host_versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    return {
-        "numba-cuda": version("numba-cuda"),
-        "NumPy": np.__version__,
-        "imsminer": imsminer.__version__,
-        "processor": f"{platform.processor() or platform.machine()}, 2 threads",
-    }
+def _driver() -> str:
+    """Version of the driver, as nvidia-smi tells it."""
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        found = subprocess.run(query, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return found.stdout.splitlines()[0].strip()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 from _gpu_data import Size, Step, features, in_two, merged, part, ragged, shared
-from _gpu_machine import Simulator
+from _gpu_machine import Card
 from scipy import sparse
 from sklearn.cluster import KMeans
 
@@ -37,7 +37,7 @@ from imsminer.spectra._kernels import (
 __all__ = ["STEPS"]
 
 
-def mean_shared(size: Size, at: Simulator) -> Step:
+def mean_shared(size: Size, at: Card) -> Step:
     X = shared(size)
     given = at.put(X)
 
@@ -53,7 +53,7 @@ def mean_shared(size: Size, at: Simulator) -> Step:
     )
 
 
-def fused_shared(size: Size, at: Simulator) -> Step:
+def fused_shared(size: Size, at: Card) -> Step:
     X = shared(size)
     given, m = at.put(X), size.columns
 
@@ -72,7 +72,7 @@ def fused_shared(size: Size, at: Simulator) -> Step:
     )
 
 
-def mean_ragged(size: Size, at: Simulator) -> Step:
+def mean_ragged(size: Size, at: Card) -> Step:
     mz, intensity, indptr = ragged(size)
     edges = MassAxis.even(size.ppm * 1e-3).resolve(300, 1500).edges
     guide = binning_numba.build_guide(edges)
@@ -95,7 +95,7 @@ def mean_ragged(size: Size, at: Simulator) -> Step:
     )
 
 
-def fused_ragged(size: Size, at: Simulator) -> Step:
+def fused_ragged(size: Size, at: Card) -> Step:
     mz, intensity, indptr = ragged(size)
     edges = MassAxis.ppm(size.ppm).resolve(300, 1500).edges
     guide, n = binning_numba.build_guide(edges), edges.size - 1
@@ -118,7 +118,7 @@ def fused_ragged(size: Size, at: Simulator) -> Step:
     )
 
 
-def mean_profiles(size: Size, at: Simulator) -> Step:
+def mean_profiles(size: Size, at: Card) -> Step:
     """Samples are spread over the bins that their cells overlap."""
     mz, intensity, indptr = ragged(size)
     edges = MassAxis.ppm(size.ppm).resolve(300, 1500).edges
@@ -142,7 +142,7 @@ def mean_profiles(size: Size, at: Simulator) -> Step:
     )
 
 
-def windows_shared(size: Size, at: Simulator) -> Step:
+def windows_shared(size: Size, at: Card) -> Step:
     X = shared(size)
     # As much as 200 peaks of 40 points, or a quarter of a small spectrum.
     width = min(40, size.columns // (4 * size.windows))
@@ -165,7 +165,7 @@ def windows_shared(size: Size, at: Simulator) -> Step:
     )
 
 
-def windows_ragged(size: Size, at: Simulator, *, area: bool = False) -> Step:
+def windows_ragged(size: Size, at: Card, *, area: bool = False) -> Step:
     mz, intensity, indptr = ragged(size)
     centre = np.linspace(310, 1490, size.windows)
     low, high = centre * (1 - 5e-4), centre * (1 + 5e-4)
@@ -199,11 +199,11 @@ def windows_ragged(size: Size, at: Simulator, *, area: bool = False) -> Step:
     )
 
 
-def areas_ragged(size: Size, at: Simulator) -> Step:
+def areas_ragged(size: Size, at: Card) -> Step:
     return windows_ragged(size, at, area=True)
 
 
-def snip(size: Size, at: Simulator) -> Step:
+def snip(size: Size, at: Card) -> Step:
     X = shared(size)
     reach = np.full(size.columns, min(40, size.columns // 10))
     given, out = at.put(X), np.empty_like(X)
@@ -217,7 +217,7 @@ def snip(size: Size, at: Simulator) -> Step:
     )
 
 
-def tophat(size: Size, at: Simulator) -> Step:
+def tophat(size: Size, at: Card) -> Step:
     X = shared(size)
     reach = np.full(size.columns, min(40, size.columns // 10))
     given, out = at.put(X), np.empty_like(X)
@@ -229,7 +229,7 @@ def tophat(size: Size, at: Simulator) -> Step:
     return Step(cpu, lambda: tophat_cuda.open_rows(given, reach), (X,))
 
 
-def align(size: Size, at: Simulator) -> Step:
+def align(size: Size, at: Card) -> Step:
     """Match, fit and resample: the estimator, since only it knows its models."""
     rng = np.random.default_rng(2)
     places = np.linspace(0, size.columns, 42)[1:-1]
@@ -257,7 +257,7 @@ def align(size: Size, at: Simulator) -> Step:
     )
 
 
-def normalize(size: Size, at: Simulator) -> Step:
+def normalize(size: Size, at: Card) -> Step:
     """Total ion current of ragged spectra, and the division by it."""
     _, intensity, indptr = ragged(size)
     given, bounds = at.put(intensity), at.put(indptr)
@@ -280,7 +280,7 @@ def normalize(size: Size, at: Simulator) -> Step:
     return Step(cpu, gpu, (intensity,), 3 * intensity.nbytes)
 
 
-def segment(size: Size, at: Simulator) -> Step:
+def segment(size: Size, at: Card) -> Step:
     """k-means of ten starts, ours; whether cuML is there or not."""
     X = features(size)
     given = at.put(X)
@@ -296,7 +296,7 @@ def segment(size: Size, at: Simulator) -> Step:
     return Step(cpu, gpu, (X,), None, ">= 20 × the CPU")
 
 
-def neighbors(size: Size, at: Simulator) -> Step:
+def neighbors(size: Size, at: Card) -> Step:
     """Weighted mean over eight neighbours in a rectangle, as a padded table."""
     X = features(size)
     steps = np.array([-261, -260, -259, -1, 1, 259, 260, 261])
@@ -315,7 +315,7 @@ def neighbors(size: Size, at: Simulator) -> Step:
     return Step(cpu, lambda: gpu(*given), (X, index, weights), n_bytes)
 
 
-def centroids(size: Size, at: Simulator) -> Step:
+def centroids(size: Size, at: Card) -> Step:
     """Distances of pixels to shrunken centroids."""
     X = features(size)
     centers, scale = X[:6].astype(np.float64), np.linspace(0.5, 2, size.ions)
@@ -332,7 +332,7 @@ def centroids(size: Size, at: Simulator) -> Step:
 
 
 #: A line for each step.
-STEPS: dict[str, Callable[[Size, Simulator], Step]] = {
+STEPS: dict[str, Callable[[Size, Card], Step]] = {
     "mean, shared axis": mean_shared,
     "mean, maximum, frequency, shared axis": fused_shared,
     "mean, own axes, even bins": mean_ragged,

@@ -10,7 +10,7 @@ the least traffic of memory as a share of what a copy on the card reaches. Last,
 in the host's memory are added up and integrated on the card, against the bus.
 
 ``--quick`` takes smaller data. ``--dry-run`` runs all of it on tiny data in CUDA's
-simulator, which needs no card; so does ``NUMBA_ENABLE_CUDASIM=1``.
+simulator, with a stand-in for CuPy, and needs no card.
 """
 
 import argparse
@@ -36,7 +36,7 @@ sys.path.insert(0, str(Path(__file__).parent / "accuracy"))
 from _gpu_checks import check_module, largest_error, test_modules
 from _gpu_data import FULL, QUICK, TINY, Size
 from _gpu_end_to_end import end_to_end
-from _gpu_machine import Simulator, machine
+from _gpu_machine import Card, machine
 from _gpu_steps import STEPS
 from _tables import Table
 
@@ -70,7 +70,7 @@ def checks(only: str, *, simulated: bool) -> tuple[Table, bool]:
     return table, good
 
 
-def steps(only: str, size: Size, at: Simulator) -> tuple[Table, bool]:
+def steps(only: str, size: Size, at: Card) -> tuple[Table, bool]:
     """Time each step on both sides."""
     table = Table(
         "Steps: two threads of the host against the card",
@@ -108,7 +108,7 @@ def _timed(function) -> float:
     return time.perf_counter() - start
 
 
-def figures(at: Simulator) -> Table:
+def figures(at: Card) -> Table:
     """The card, the versions, and the two rates that others are compared with."""
     table = Table("Measured on", ("what", "which"))
     for name, value in at.versions().items():
@@ -136,18 +136,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--steps", default="", help="part of a step's name")
     given = parser.parse_args(arguments)
     simulated = given.dry_run or os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
-    at = machine(simulated=simulated)
     size = TINY if simulated else QUICK if given.quick else FULL
 
     def show(table: Table) -> None:
         print(table.rst() if given.rst else markdown(table), end="\n\n", flush=True)
 
-    show(figures(at))
+    with machine(simulated=simulated) as at:
+        show(figures(at))
     table, checked = checks(given.kernels, simulated=simulated)
     show(table)
-    # Estimators compute where arrays live; NumPy's stay on the host in any case.
     with (
-        sklearn.config_context(array_api_dispatch=not simulated),
+        machine(simulated=simulated) as at,
+        sklearn.config_context(array_api_dispatch=True),
         threadpool_limits(limits=2),
     ):
         table, timed = steps(given.steps, size, at)
