@@ -37,14 +37,16 @@ class Size(NamedTuple):
     """Rows of a table of features,"""
     ions: int
     """and its columns."""
+    starts: int = 10
+    """Starts of k-means."""
     repeats: int = 3
     ppm: float = 5.0
     """Width of bins."""
 
 
 FULL = Size(512, 90_000, 1_000, 40_000, 200, 34_840, 152)
-QUICK = Size(64, 20_000, 100, 10_000, 50, 5_000, 50, 1)
-TINY = Size(2, 60, 2, 12, 2, 20, 3, 1, 40_000.0)
+QUICK = Size(64, 20_000, 100, 10_000, 50, 5_000, 50, 10, 1)
+TINY = Size(2, 60, 2, 12, 2, 16, 3, 1, 1, 40_000.0)
 
 
 class Step(NamedTuple):
