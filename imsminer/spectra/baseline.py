@@ -121,6 +121,10 @@ class BaselineSubtractor(SameColumns, SpectraTransformer):
     the instrument's grid, and a grid point that is not stored is 0. So an isolated
     narrow peak keeps all of its intensity.
 
+    On a GPU (``Spectra.to(cupy)``) sparse profiles are taken as they are stored, all
+    spectra of a chunk at a time; but ``"polynomial"`` and the methods of pybaselines
+    go through them one by one, and the latter compute on the host.
+
     Near both ends of the axis the windows of ``"snip"`` and ``"median"`` are as wide as
     fits on both sides, and the outermost points become 0. Negative intensities count as
     0. Data of Fourier-transform instruments usually have no baseline.

@@ -4,9 +4,9 @@ A pass of clipping reads what lies a window away on both sides of each point, so
 point depends, through several passes, on those within the sum of their windows. Blocks
 of threads hold a stretch of a row in shared memory with so many points more on both
 sides, do as many passes there as `HALO` allows, and write the stretch once. For windows
-of 40 points that is 2 launches rather than 40: the data cross the device's memory 5
-times (the first launch compresses what it reads, the last subtracts), at least 2 are
-needed. All passes in one launch would compute half as much again in the margins.
+of 40 points that is 2 launches rather than 40: the data cross the device's memory 6
+times, margins included (the first launch compresses what it reads, the last subtracts),
+and 2 are the floor. All passes in one launch would compute half as much again in the margins.
 
 Ragged spectra keep the points that they have. Each thread holds one point, and where
 its neighbours are stored: as windows shrink, these places move by one at the most.
