@@ -6,7 +6,8 @@ of threads hold a stretch of a row in shared memory with so many points more on 
 sides, do as many passes there as `HALO` allows, and write the stretch once. For windows
 of 40 points that is 2 launches rather than 40: the data cross the device's memory 6
 times, margins included (the first launch compresses what it reads, the last subtracts),
-and 2 are the floor. All passes in one launch would compute half as much again in the margins.
+and 2 are the floor. All passes in one launch would compute half as much again in the
+margins.
 
 Ragged spectra keep the points that they have. Each thread holds one point, and where
 its neighbours are stored: as windows shrink, these places move by one at the most.
