@@ -1,8 +1,8 @@
 """Which k-means runs: chosen by where the points live.
 
 NumPy arrays go to scikit-learn's KMeans, CuPy arrays to cuML's where it is installed.
-Any other array goes to Lloyd's iterations in its namespace, started from the centres
-that scikit-learn would draw, so that both give the same clusters to rounding.
+Any other array goes to Lloyd's iterations in its namespace, from starts that are drawn
+as scikit-learn draws them, so that both give the same clusters to rounding.
 """
 
 import warnings
@@ -159,8 +159,9 @@ def _draw_starts(
 ) -> Any:
     """Centres to start from by k-means++, (n_init, n_clusters, n_features).
 
-    Random numbers are used as in :func:`sklearn.cluster.kmeans_plusplus`, distances are
-    float64: the centres are the same, unless rounding decides.
+    Random numbers are used as in :func:`sklearn.cluster.kmeans_plusplus`, and sums are
+    float64. The centres are the same, unless points are many and float32: their sums
+    scikit-learn rounds so far that some random numbers meet another point.
     """
     xp, device = array_namespace(points), device_of(points)
     n_points = points.shape[0]

@@ -123,7 +123,7 @@ class InSituSegmenter(NumberedColumns, ClusterMixin, TransformerMixin, BaseEstim
     X follows scikit-learn's ``array_api_dispatch``: attributes and results live in the
     namespace of X. NumPy arrays are clustered by scikit-learn's ``KMeans``, CuPy arrays
     by cuML's where it is installed, others by Lloyd's iterations in their own namespace
-    from the same starts. Mixtures are fitted on the host.
+    from starts drawn in the same way. Mixtures are fitted on the host.
 
     References
     ----------

@@ -3,11 +3,11 @@
 import array_api_strict
 import numpy as np
 import pytest
-from sklearn.cluster import KMeans
+from sklearn.cluster import KMeans, kmeans_plusplus
 from sklearn.exceptions import ConvergenceWarning
 
 from imsminer.images._kernels.kmeans_xp import distances, lloyd, nearest
-from imsminer.images._kmeans import by_size, kmeans
+from imsminer.images._kmeans import _draw_starts, by_size, kmeans
 
 
 def blobs(n_points=300, dtype=np.float64, seed=0):
@@ -85,3 +85,19 @@ def test_by_size():
     labels, order = by_size(np.array([3, 1, 1, 0, 0, 4]), 6)
     np.testing.assert_array_equal(order, [1, 0, 3, 4, 2, 5])
     np.testing.assert_array_equal(labels, [2, 0, 0, 1, 1, 3])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_starts_are_scikit_learns(dtype):
+    points = blobs(dtype=dtype)
+    random = np.random.RandomState(4)
+    expected = [kmeans_plusplus(points, 6, random_state=random)[0] for _ in range(3)]
+    given = array_api_strict.asarray(points)
+    found = _draw_starts(given, 6, 3, np.random.RandomState(4))
+    np.testing.assert_array_equal(np.asarray(found), np.stack(expected))
+
+
+def test_starts_among_equal_points():
+    points = array_api_strict.ones((5, 2))
+    found = _draw_starts(points, 3, 2, np.random.RandomState(0))
+    np.testing.assert_array_equal(np.asarray(found), np.ones((2, 3, 2)))
