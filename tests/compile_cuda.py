@@ -1,17 +1,20 @@
-"""Compile the kernels for a GPU to PTX; no GPU is needed for it, only NVVM.
+"""Compile the kernels for a GPU as far as machine code; no GPU is needed for it.
 
     python tests/compile_cuda.py
 
 The simulator runs kernels as Python, and takes what a GPU does not. Here the examples
 of all ``test_*_cuda.py`` are called, and instead of a launch each kernel is compiled
-for the types of its arguments. NVVM comes with ``pip install "numba-cuda[cu13]"``. The
-exit code is 77 where it is missing, and 1 when a kernel does not compile.
+for the types of its arguments, and its registers and shared memory are compared with
+what the threads of a block may have. The compiler comes with ``pip install
+"numba-cuda[cu13]"``. The exit code is 77 where it is missing, and 1 when a kernel
+fails.
 """
 
 import importlib
 import os
+import re
 import sys
-import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,8 +28,10 @@ from numba import cuda, typeof
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-#: Compute capability of the oldest cards that CUDA 13 knows.
+#: Compute capability of the oldest cards that CUDA 13 knows, and what they have for the
+#: threads of a block: registers, and bytes of shared memory without asking.
 CAPABILITY = (7, 5)
+REGISTERS, SHARED, MOST_THREADS = 65536, 48 * 1024, 1024
 
 
 class Compiler:
@@ -36,18 +41,43 @@ class Compiler:
         self.seen = set()
         self.failed = []
 
-    def launch(self, kernel, arguments):
+    def launch(self, kernel, threads, arguments):
         types = tuple(map(typeof, arguments))
-        key = (kernel.py_func, types)
-        if key in self.seen:
-            return
-        self.seen.add(key)
         function = kernel.py_func
+        if (function, types, threads) in self.seen:
+            return
+        self.seen.add((function, types, threads))
         try:
-            cuda.compile_ptx(function, types, cc=CAPABILITY, device=False)
+            ptx, _ = cuda.compile_ptx(function, types, cc=CAPABILITY, device=False)
+            check_resources(assemble(ptx), threads)
         except Exception as error:
             name = f"{function.__module__}.{function.__qualname__}"
             self.failed.append(f"{name}{types}\n    {error}")
+
+
+def assemble(ptx):
+    """Turn PTX into machine code; return what the assembler says of it."""
+    from cuda.bindings import nvjitlink
+
+    arch = "-arch=sm_{}{}".format(*CAPABILITY)
+    handle = nvjitlink.create(2, [arch, "-verbose"])
+    text = ptx.encode() + b"\0"
+    nvjitlink.add_data(handle, nvjitlink.InputType.PTX, text, len(text), "kernel")
+    nvjitlink.complete(handle)
+    log = bytearray(nvjitlink.get_info_log_size(handle))
+    nvjitlink.get_info_log(handle, log)
+    nvjitlink.destroy(handle)
+    return log.decode()
+
+
+def check_resources(log, threads):
+    """Raise when a block of threads asks for more than a card has."""
+    registers = int(re.search(r"Used (\d+) registers", log)[1])
+    shared = re.search(r"(\d+) bytes smem", log)
+    shared = int(shared[1]) if shared else 0
+    if registers * threads > REGISTERS or shared > SHARED or threads > MOST_THREADS:
+        message = f"{registers} registers × {threads} threads, {shared} bytes shared"
+        raise ValueError(message)
 
 
 def test_modules():
@@ -56,39 +86,46 @@ def test_modules():
     return [".".join(p.relative_to(ROOT).with_suffix("").parts) for p in paths]
 
 
-def has_nvvm():
+def has_compiler():
     try:
-        cuda.compile_ptx(lambda values: None, (typeof(np.zeros(1)),), cc=CAPABILITY)
+        values = (typeof(np.zeros(1)),)
+        assemble(cuda.compile_ptx(lambda values: None, values, cc=CAPABILITY)[0])
     except Exception as error:
-        print(f"NVVM is missing: {type(error).__name__}: {error}".splitlines()[0])
+        print(f"no compiler for GPUs: {type(error).__name__}: {error}".splitlines()[0])
         return False
     return True
 
 
-def main():
-    if not has_nvvm():
-        return 77
+def compile_module(name):
+    """Compile what the examples of a module launch; return its name and what came."""
     compiler = Compiler()
     dispatcher = type(cuda.jit(lambda values: None))
     # Functions that kernels call are compiled for the card that is there.
     home = sys.modules[dispatcher.__module__]
     home.get_current_device = lambda: SimpleNamespace(compute_capability=CAPABILITY)
     dispatcher.__getitem__ = lambda kernel, where: (
-        lambda *arguments: compiler.launch(kernel, arguments)
+        lambda *arguments: compiler.launch(kernel, int(np.prod(where[1])), arguments)
     )
-    for name in test_modules():
-        start, n = time.perf_counter(), len(compiler.seen)
-        module = importlib.import_module(name)
-        for function, arguments in module.examples(np.asarray):
-            try:
-                function(*arguments)
-            except Exception as error:
-                compiler.failed.append(f"{function.__qualname__}: {error!r}")
-        seconds = time.perf_counter() - start
-        print(f"{name}: {len(compiler.seen) - n} kernels in {seconds:.0f} s")
-    print(f"{len(compiler.seen)} kernels, {len(compiler.failed)} failed")
-    print("\n".join(compiler.failed))
-    return int(bool(compiler.failed))
+    for function, arguments in importlib.import_module(name).examples(np.asarray):
+        try:
+            function(*arguments)
+        except Exception as error:
+            compiler.failed.append(f"{function.__qualname__}: {error!r}")
+    return name, len(compiler.seen), compiler.failed
+
+
+def main():
+    if not has_compiler():
+        return 77
+    n_kernels, failed = 0, []
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        for name, n, messages in pool.map(compile_module, test_modules()):
+            print(f"{name}: {n} kernels")
+            n_kernels += n
+            failed += messages
+    print(f"{n_kernels} kernels, {len(failed)} failed")
+    print("\n".join(failed))
+    return int(bool(failed))
 
 
 if __name__ == "__main__":
