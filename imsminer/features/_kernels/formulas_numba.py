@@ -33,7 +33,7 @@ def plain_masses(
         if k == stop:
             total = np.nan
         while k < stop:
-            first, second = np.int64(text[k]) - 65, 0
+            first, second = np.int64(text[k]) - 65, np.int64(0)
             k += 1
             if first < 0 or first > 25:
                 total = np.nan
@@ -41,7 +41,7 @@ def plain_masses(
             if k < stop and 97 <= text[k] <= 122:
                 second = np.int64(text[k]) - 96
                 k += 1
-            number, digits = 0, 0
+            number, digits = np.int64(0), 0
             while k < stop and 48 <= text[k] <= 57:
                 number = 10 * number + np.int64(text[k]) - 48
                 digits += 1
