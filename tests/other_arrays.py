@@ -71,6 +71,10 @@ def regions():
 
 
 PROFILES, FEATURES = profiles(), features()
+#: A pixel and a few values are blank. Among unit vectors a blank one is as far from all
+#: of them, so that rounding decides on its cluster: only for steps without clusters.
+BLANKS = FEATURES.copy()
+BLANKS[3], BLANKS[10:15, 2], BLANKS[20, 4] = 0, 0, -1
 WINDOWS = 12.0 + 20 * np.arange(6)
 PEAKS = pd.DataFrame({"mz": WINDOWS, "left": WINDOWS - 4, "right": WINDOWS + 4})
 #: The peaks move by some 10 ppm of this axis.
@@ -98,7 +102,7 @@ TABLE = {
         ],
     ),
     "CentroidSpectra": (PROFILES[:6], [{"intensity": "height"}, {"intensity": "area"}]),
-    "HotspotClipper": (FEATURES, [{"quantile": 0.9}]),
+    "HotspotClipper": (BLANKS, [{"quantile": 0.9}]),
     "ImageClusterer": (
         FEATURES,
         [
@@ -110,7 +114,7 @@ TABLE = {
         ],
     ),
     "ImageSmoother": (
-        FEATURES,
+        BLANKS,
         [{"method": name} for name in ("median", "gaussian", "bilateral", "tv")],
     ),
     "InSituSegmenter": (
@@ -147,9 +151,9 @@ TABLE = {
             for more in ({}, {"per": "pixel"})
         ],
     ),
-    "MaxNormalizer": (FEATURES, [{}]),
-    "MedianNormalizer": (FEATURES, [{}]),
-    "PQNNormalizer": (FEATURES, [{}, {"n_variables": 4}]),
+    "MaxNormalizer": (BLANKS, [{}]),
+    "MedianNormalizer": (BLANKS, [{}]),
+    "PQNNormalizer": (BLANKS, [{}, {"n_variables": 4}]),
     "PeakIntegrator": (
         PROFILES,
         [
@@ -171,8 +175,8 @@ TABLE = {
             )
         ],
     ),
-    "RMSNormalizer": (FEATURES, [{"scale": "mean"}]),
-    "ReferenceNormalizer": (FEATURES, [{"column": 2}]),
+    "RMSNormalizer": (BLANKS, [{"scale": "mean"}]),
+    "ReferenceNormalizer": (BLANKS, [{"column": 2}]),
     "ShrunkenCentroidClassifier": (
         FEATURES,
         [
@@ -188,12 +192,12 @@ TABLE = {
             for name in ("savgol", "gaussian", "moving_average", "median")
         ],
     ),
-    "TICNormalizer": (FEATURES, [{}, {"scale": 3.0}]),
+    "TICNormalizer": (BLANKS, [{}, {"scale": 3.0}]),
     "TSNEEmbedder": (
         FEATURES,
         [{"perplexity": 5, "max_iter": 250, "engine": "sklearn", "random_state": 0}],
     ),
-    "TrimmedTICNormalizer": (FEATURES, [{"trim": 0.3}]),
+    "TrimmedTICNormalizer": (BLANKS, [{"trim": 0.3}]),
 }
 
 
