@@ -10,6 +10,7 @@ from joblib.parallel import get_active_backend
 from imsminer._sklearn_compat import Parallel, delayed
 from imsminer.core.chunk import kernel_fingerprint
 from imsminer.core.disk import DiskCache
+from imsminer.core.source import Source
 from imsminer.core.spectra import Spectra
 
 __all__ = [
@@ -30,7 +31,11 @@ class _Block(Spectra):
     """Some rows and the queue, and nothing else that a process has to be sent."""
 
     def __reduce__(self) -> tuple:
-        return _Block, (self.source, self._rows, self.queue)
+        return _restore_block, (self.source, self._row_state(), self.queue)
+
+
+def _restore_block(source: Source, rows: Any, queue: tuple) -> _Block:
+    return _Block(source, np.asarray(rows, np.int64), queue)
 
 
 def block_positions(spectra: Spectra) -> list[np.ndarray]:

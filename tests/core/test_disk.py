@@ -13,6 +13,7 @@ import pytest
 
 from imsminer import ImzMLReader, MassAxis, PeakPicker, SpectraCache, concatenate
 from imsminer.core import disk as module
+from imsminer.core._blocks import cut_blocks
 from imsminer.core.cache import cache
 from imsminer.core.disk import DiskCache
 from imsminer.core.engine import axis_statistics, map_rows, row_statistics
@@ -353,3 +354,18 @@ def test_processes_divide_the_work(tmp_path):
     # Full and brief sums, ion currents, windows; and the axis by each process.
     once = 4 * values.nbytes
     assert once <= sum(read) <= 1.1 * once + 3 * 40 * 8
+
+
+def test_tasks_are_small_whatever_the_spectra_carry():
+    """What a pass sends to a process: the source, the rows, the queue."""
+    spectra = shared(n=4000, m=2, identity="known").map(Scale(2.0))
+    spectra = spectra.with_peaks(spectra.pixels)
+    spectra.source.blocks = np.arange(4000) // 2000
+    parts, _ = cut_blocks(spectra, "name")
+    whole = len(pickle.dumps(spectra.source))
+    for part in parts:
+        again = pickle.loads(pickle.dumps(part))
+        np.testing.assert_array_equal(again.rows, part.rows)
+        assert again.queue == spectra.queue
+        assert len(pickle.dumps(part)) < whole + 500
+    assert sum(map(len, parts)) == 4000
