@@ -3,8 +3,10 @@
 import copy
 import gc
 import importlib
+import os
 import pickle
 import sys
+from importlib.util import find_spec
 
 import array_api_compat
 import numpy as np
@@ -107,6 +109,28 @@ def test_repeats_of_the_device_are_refused(cupy):
 def test_kernels_of_the_cpu_refuse_its_arrays(cupy):
     with pytest.raises(TypingError):
         accumulate_numba.row_totals(cupy.asarray(X), *np.zeros((4, 5)))
+
+
+@pytest.mark.skipif(
+    find_spec("numba_cuda") is None or os.environ.get("NUMBA_ENABLE_CUDASIM") != "1",
+    reason="needs the simulator of numba-cuda",
+)
+def test_simulated_kernels_take_its_arrays_only(cupy, fake_cupy):
+    from tests.test_cuda import add_one, launch
+
+    x = cupy.asarray(X)
+    launch(add_one, 7, x[1])
+    expected = X.copy()
+    expected[1] += 1
+    np.testing.assert_array_equal(x.get(), expected)
+    assert not fake_cupy.races
+    y = x * 2
+    with cupy.cuda.Stream(non_blocking=True):
+        # Which has not waited for the stream that makes y.
+        launch(add_one, 7, y[2])
+    assert fake_cupy.races
+    with pytest.raises(TypeError, match="add_one: an array of the host"):
+        launch(add_one, 7, X[1].copy())
 
 
 def test_scalars_come_to_the_host_and_count(cupy, fake_cupy):

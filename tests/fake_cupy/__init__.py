@@ -7,8 +7,10 @@ numba-cuda's simulator take its arrays.
 """
 
 import contextlib
+import os
 import sys
 import threading
+from importlib.util import find_spec
 
 from tests.fake_cupy._gpu import Gpu, Stream
 
@@ -70,11 +72,11 @@ def _forget_types():
 
 def _teach_simulator(undo):
     """Let simulated kernels take arrays of the device, and those of the host not."""
-    try:
-        from numba.cuda.simulator import kernel
-    except ImportError:
+    if os.environ.get("NUMBA_ENABLE_CUDASIM") != "1" or not find_spec("numba_cuda"):
         return
     import numpy as np
+    from numba import cuda
+    from numba.cuda.simulator import kernel
 
     from tests.fake_cupy._arrays import ndarray
 
@@ -98,3 +100,6 @@ def _teach_simulator(undo):
 
     kernel.FakeCUDAKernel.__call__ = launch
     undo.callback(setattr, kernel.FakeCUDAKernel, "__call__", call)
+    # The simulator has no streams of others, and no use for them.
+    undo.callback(setattr, cuda, "external_stream", cuda.external_stream)
+    cuda.external_stream = lambda pointer: 0

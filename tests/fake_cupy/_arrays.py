@@ -230,6 +230,7 @@ class ndarray:
             stream = gpu.start() if at_once else stream
             stream.clock += 1
             gpu.to_device += arr.nbytes
+            gpu.streamed += 0 if at_once else arr.nbytes
             gpu.copies[stream.ptr] += 1
             self._memory.use(stream, gpu, write=True)
             pinned = pinned_under(arr)

@@ -62,6 +62,8 @@ class Gpu:
         self.to_device = self.to_host = 0
         #: Bytes of arrays on the device, now and at most; bytes of pinned memory.
         self.live = self.peak = self.pinned = 0
+        #: Those of them that a stream was given, which does not wait.
+        self.streamed = 0
         #: Number of copies that each stream was given.
         self.copies = Counter()
         #: What went wrong in the order of streams.
