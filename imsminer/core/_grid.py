@@ -269,7 +269,9 @@ def _smallest_gaps(place: np.ndarray, gap: np.ndarray) -> tuple[np.ndarray, np.n
     ):
         few = np.quantile(g, 0.02)
         knots.append(np.median(p))
-        small.append(np.median(g[(g < 1.5 * few) & (g > few / 1.5)]))
+        near = g[(g < 1.5 * few) & (g > few / 1.5)]
+        # Of a handful of gaps none may be near.
+        small.append(np.median(near) if near.size else few)
     return np.array(knots), np.array(small)
 
 

@@ -394,3 +394,15 @@ def test_an_estimated_axis_leaves_room_for_steps_that_move_mz():
         found = axis_statistics(profile, MassAxis.estimate(profile))
         assert found.n_dropped == 0
         assert found.total.sum() == pytest.approx(300)
+
+
+@pytest.mark.parametrize("n_spectra", [1, 5, 40])
+@pytest.mark.parametrize("n_points", [2, 3, 5, 12])
+def test_estimate_of_a_few_points(n_spectra, n_points):
+    random = np.random.default_rng(1)
+    mz = np.sort(random.uniform(100, 1000, (n_spectra, n_points)), axis=1).ravel()
+    indptr = np.arange(n_spectra + 1) * n_points
+    spectra = Spectra.from_arrays(np.ones(mz.size), mz, indptr=indptr)
+    edges = MassAxis.estimate(spectra).edges
+    assert (np.diff(edges) > 0).all()
+    assert edges[0] <= mz.min() < mz.max() < edges[-1]
