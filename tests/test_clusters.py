@@ -119,7 +119,7 @@ def test_the_pipeline_gives_what_it_gives_here(reader, backend):
 def test_a_grid_search_gives_what_it_gives_here(reader, backend, tmp_path):
     settings = {"cv": SpatialBlockSplit(4), "scoring": peak_reproducibility_score}
     search = GridSearchCV(
-        make_pipeline(PeakPicker()), GRID, error_score="raise", **settings
+        make_pipeline(PeakPicker()), GRID, error_score="raise", refit=False, **settings
     )
     expected = clone(search).fit(reader).cv_results_
     cache.clear()

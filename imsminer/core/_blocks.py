@@ -131,6 +131,9 @@ def _through(
 def run_tasks(task: Callable, calls: Iterable[tuple], n_jobs: int | None) -> Iterator:
     """Run tasks in order: threads unless ``joblib.parallel_config`` says otherwise."""
     calls = list(calls)
+    if not calls:
+        # Some back ends start processes all the same.
+        return iter(())
     # Ray's back end returns all results at a time only.
     backend, _ = get_active_backend(prefer="threads")
     return_as = "generator" if backend.supports_return_generator else "list"
