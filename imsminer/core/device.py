@@ -16,9 +16,11 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 from sklearn import config_context, get_config
 
 from imsminer.core.chunk import SpectrumChunk
+from imsminer.core.memory import offered
 
 __all__ = ["device_chunk_bytes", "feed"]
 
@@ -105,21 +107,43 @@ class _Buffer:
     def _grow(self, n_bytes: int) -> None:
         memory = self._cupy.cuda.alloc_pinned_memory(n_bytes)
         self.bytes = np.frombuffer(memory, np.uint8, n_bytes)
+        self._used = 0
 
-    def fill(self, chunk: SpectrumChunk) -> SpectrumChunk:
-        """Copy the arrays of a chunk into the buffer, and return it with these."""
+    def read(self, read: Callable[[Any], SpectrumChunk], piece: Any) -> SpectrumChunk:
+        """Return the chunk of a piece, its arrays in the buffer.
+
+        What the source does not write there itself is copied.
+        """
+        self._used = 0
+        with offered(self._place):
+            chunk = read(piece)
         arrays = {name: getattr(chunk, name) for name in _moving(chunk)}
-        needed = sum(_padded(array.nbytes) for array in arrays.values())
-        if needed > self.bytes.size:
-            self._grow(needed)
-        start = 0
-        for name, array in arrays.items():
-            place = self.bytes[start : start + array.nbytes].view(array.dtype)
-            place = place.reshape(array.shape)
-            np.copyto(place, array)
+        outside = [name for name in arrays if not self._holds(arrays[name])]
+        if len(outside) == len(arrays):
+            self._used = 0
+        needed = sum(_padded(arrays[name].nbytes) for name in outside)
+        if self._used + needed > self.bytes.size:
+            self._grow(sum(_padded(array.nbytes) for array in arrays.values()))
+            outside = list(arrays)
+        for name in outside:
+            place = self._place(arrays[name].size, arrays[name].dtype)
+            place = place.reshape(arrays[name].shape)
+            np.copyto(place, arrays[name])
             arrays[name] = place
-            start += _padded(array.nbytes)
         return chunk.replace(**arrays)
+
+    def _place(self, size: int, dtype: Any) -> np.ndarray:
+        """Return the next free part of the buffer, or other memory behind its end."""
+        n_bytes = size * np.dtype(dtype).itemsize
+        start, self._used = self._used, self._used + _padded(n_bytes)
+        if self._used > self.bytes.size:
+            return np.empty(size, dtype)
+        return self.bytes[start : start + n_bytes].view(dtype)
+
+    def _holds(self, array: np.ndarray) -> bool:
+        within = byte_bounds(self.bytes)
+        first, last = byte_bounds(array)
+        return within[0] <= first and last <= within[1] and array.flags.c_contiguous
 
 
 class _Feeder:
@@ -169,7 +193,7 @@ class _Feeder:
         """Read a piece into a buffer, in a thread."""
         with self._device, self._context():
             buffer.copied.synchronize()
-            return buffer.fill(self._read(piece))
+            return buffer.read(self._read, piece)
 
     def _copy(self, task: Future, buffer: _Buffer) -> None:
         """Start the copy of a chunk that has been read, and give its buffer back."""

@@ -6,6 +6,7 @@ float32, 32 and 64 bits as float64); m/z always as float64.
 
 import numpy as np
 
+from imsminer.core.memory import new_array
 from imsminer.io import _vocabulary as cv
 from imsminer.io._files import FileKey, open_binary
 from imsminer.io._ibd_checks import ValueChecks
@@ -217,11 +218,11 @@ class ArrayReader:
                 view = aligned_view(buffer, int(starts[0]), int(sizes.sum()), dtype)
                 if view is not None:
                     return view
-            out = np.empty(int(indptr[-1]), dtype)
+            out = new_array(int(indptr[-1]), dtype)
             gather(buffer, starts, lengths, stored, out, indptr[:-1])
             self._checks.check_exact(out, stored, indptr, rows, kind)
             return out
-        out = np.empty(int(indptr[-1]), dtype)
+        out = new_array(int(indptr[-1]), dtype)
         for code in np.unique(types):
             stored = cv.TYPES[code]
             plain = np.flatnonzero((types == code) & ~packed)

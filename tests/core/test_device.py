@@ -196,6 +196,8 @@ class Widen(ChunkKernel):
     """Make chunks that are larger than what was read."""
 
     def __call__(self, chunk):
+        if chunk.is_ragged:
+            return chunk.replace(intensity=chunk.intensity.astype(float))
         return chunk.replace(intensity=np.tile(chunk.intensity.astype(float), 3))
 
 
@@ -286,6 +288,34 @@ def test_what_is_not_finite_is_named(cupy, tmp_path):
         for _ in spectra.iter_chunks():
             pass
     assert not readers()
+
+
+@pytest.mark.parametrize("step", [None, Scale(2.0), Widen()], ids=str)
+def test_files_are_read_into_the_buffers(cupy, fake_cupy, tmp_path, monkeypatch, step):
+    """Nothing else of their size is made, unless a step makes it."""
+    spectra = ImzMLReader(write_imzml(ragged(), tmp_path / "a.imzML"))
+    copied = []
+    monkeypatch.setattr(np, "copyto", spy(np.copyto, copied))
+    queued = spectra if step is None else spectra.map(step)
+    found = [
+        (host(chunk.mz), host(chunk.intensity))
+        for chunk in queued.to(cupy, budget=30_000).iter_chunks()
+    ]
+    assert len(found) > 10
+    (expected,) = queued.iter_chunks(10**9)
+    for i, name in enumerate(("mz", "intensity")):
+        values = np.concatenate([arrays[i] for arrays in found])
+        np.testing.assert_array_equal(values, getattr(expected, name))
+    floats = [array for array in copied if array.dtype.kind == "f"]
+    assert bool(floats) == (step is not None)
+
+
+def spy(copyto, copied):
+    def copy(to, values, **options):
+        copied.append(values)
+        copyto(to, values, **options)
+
+    return copy
 
 
 def test_threads_have_buffers_of_their_own(cupy, fake_cupy):
