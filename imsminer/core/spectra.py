@@ -362,12 +362,10 @@ class Spectra(SpectraKeeping, SpectraProtocols):
 
         Notes
         -----
-        For CuPy, threads read the next chunks into pinned memory (up to five chunks)
-        and each is copied on a stream of its own while the current stream works on the
-        chunk before: data cross the bus once a pass, and nothing of them stays on the
-        device. A pass with `n_jobs` threads does so in each of them, in as many budgets
-        at a time: one thread keeps a GPU busy, two close the gaps between the blocks of
-        a pass.
+        For CuPy, threads read the next chunks into pinned memory (five at most), and
+        each is copied on a stream of its own while the current one works on the chunk
+        before: data cross the bus once a pass. Each of `n_jobs` threads does so within
+        a budget of its own; one keeps a GPU busy, two close the gaps between blocks.
         """
         from imsminer.core.persist import move_to
 
