@@ -28,6 +28,7 @@ from imsminer.core._kernels.accumulate_cuda import (
 
 # Both are whole-array operations, which CuPy has.
 from imsminer.core._kernels.binning_xp import sum_runs, widths
+from imsminer.core._kernels.search_cuda import first_from, last_from, lower_bound
 
 __all__ = [
     "accumulate_points",
@@ -129,65 +130,13 @@ def _cell_table(edges: Any) -> tuple[Any, Any]:
     return place, table
 
 
-@cuda.jit(device=True)
-def first_from(mz, start, stop, x, guess):
-    """Return the first index in [start, stop) with ``mz >= x``, else `stop`.
-
-    Doubling steps bracket it from a `guess` in [start, stop].
-    """
-    low, high = start, stop
-    step = int64(1)
-    if guess < stop and mz[guess] < x:
-        low = guess + 1
-        high = low
-        while high < stop and mz[high] < x:
-            low = high + 1
-            high = low + step
-            step *= 2
-        high = min(high, stop)
-    else:
-        high = guess
-        low = guess - 1
-        while low >= start and mz[low] >= x:
-            high = low
-            low = low - step
-            step *= 2
-        low = max(low + 1, start)
-    while low < high:
-        middle = (low + high) >> 1
-        if mz[middle] < x:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@cuda.jit(device=True)
-def last_from(edges, x, low, high):
-    """Return the last index in [low, high] with ``edges <= x``, else `low`."""
-    while low < high:
-        middle = (low + high + 1) >> 1
-        if edges[middle] <= x:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
 @cuda.jit
 def _find_starts(mz, indptr, bounds, starts):
     i = cuda.grid(1)
     n, n_bounds = starts.shape
     if i < n * n_bounds:
         p, b = i // n_bounds, i % n_bounds
-        low, high, x = indptr[p], indptr[p + 1], bounds[b]
-        while low < high:
-            middle = (low + high) >> 1
-            if mz[middle] < x:
-                low = middle + 1
-            else:
-                high = middle
-        starts[p, b] = low
+        starts[p, b] = lower_bound(mz, indptr[p], indptr[p + 1], bounds[b])
 
 
 # Edges and points get their cells by one rounding each of a difference and a product,

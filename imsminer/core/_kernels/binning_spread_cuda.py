@@ -19,11 +19,10 @@ from imsminer._array import array_namespace
 from imsminer._cuda import THREADS, launch_blocks
 from imsminer.core._kernels.binning_cuda import (
     dropped_of,
-    first_from,
     gather,
-    last_from,
     starts_of,
 )
+from imsminer.core._kernels.search_cuda import first_from, last_from
 
 __all__ = [
     "linear_accumulate_points",

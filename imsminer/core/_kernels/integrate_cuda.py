@@ -16,8 +16,8 @@ from numba import cuda, float64, int64
 from imsminer._array import array_namespace, moved_like, to_numpy
 from imsminer._cuda import SIMULATED, THREADS, launch_blocks
 from imsminer.core._kernels.accumulate_cuda import BUSY
-from imsminer.core._kernels.binning_cuda import first_from
 from imsminer.core._kernels.binning_xp import widths
+from imsminer.core._kernels.search_cuda import first_from
 
 __all__ = [
     "area_points",

@@ -14,6 +14,7 @@ from numba import cuda, float64, int64
 
 from imsminer._array import array_namespace, device_of
 from imsminer._cuda import SIMULATED, launch, launch_blocks
+from imsminer.core._kernels.search_cuda import lower_bound, upper_bound
 from imsminer.spectra._kernels.align_warp_cuda import resample_rows, shift_points
 from imsminer.spectra._kernels.align_xp import (
     LEAST_VARIANCE,
@@ -21,7 +22,6 @@ from imsminer.spectra._kernels.align_xp import (
     N_ITERATIONS,
     TUKEY,
 )
-from imsminer.spectra._kernels.search_cuda import lower_bound, upper_bound
 
 __all__ = [
     "fit_bent_rows",

@@ -12,6 +12,7 @@ from numba import cuda, float64, int64
 
 from imsminer._array import array_namespace, device_of
 from imsminer._cuda import SIMULATED, launch, launch_blocks
+from imsminer.core._kernels.search_cuda import lower_bound, upper_bound
 from imsminer.spectra._kernels.align_grid_xp import (
     MAX_STEP,
     N_STEPS,
@@ -21,7 +22,6 @@ from imsminer.spectra._kernels.align_grid_xp import (
     REACH,
     ZOOM,
 )
-from imsminer.spectra._kernels.search_cuda import lower_bound, upper_bound
 
 __all__ = ["grid_points", "grid_rows"]
 

@@ -11,6 +11,7 @@ from numba import cuda, float64, int64
 
 from imsminer._array import array_namespace, device_of
 from imsminer._cuda import launch
+from imsminer.core._kernels.search_cuda import lower_bound, upper_bound
 from imsminer.spectra._kernels.align_refine_xp import (
     GAIN,
     GAP,
@@ -20,7 +21,6 @@ from imsminer.spectra._kernels.align_refine_xp import (
     REACH,
     WIDER,
 )
-from imsminer.spectra._kernels.search_cuda import lower_bound, upper_bound
 
 __all__ = ["refine_points", "refine_rows", "width_rows"]
 

@@ -12,8 +12,8 @@ from numba import cuda, float64, int64
 
 from imsminer._array import array_namespace, device_of
 from imsminer._cuda import THREADS, launch_blocks
+from imsminer.core._kernels.search_cuda import upper_bound
 from imsminer.spectra._kernels.align_warp_xp import hat
-from imsminer.spectra._kernels.search_cuda import upper_bound
 
 __all__ = ["hat", "resample_at", "resample_rows", "shift_points"]
 

@@ -9,6 +9,7 @@ from numba import cuda, float64, int64
 
 from imsminer._array import array_namespace, device_of
 from imsminer._cuda import THREADS, launch_blocks
+from imsminer.core._kernels.search_cuda import upper_bound
 from imsminer.spectra._kernels.align_warp_cuda import (
     PLACES,
     SPAN,
@@ -19,7 +20,6 @@ from imsminer.spectra._kernels.align_warp_cuda import (
     launch_rows,
 )
 from imsminer.spectra._kernels.calibrate_xp import polynomial_error
-from imsminer.spectra._kernels.search_cuda import upper_bound
 
 __all__ = ["polynomial_error", "resample_rows", "shift_points"]
 

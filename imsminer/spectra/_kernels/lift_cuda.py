@@ -16,13 +16,13 @@ from numba import cuda, float64
 
 from imsminer._array import array_namespace, device_of
 from imsminer._cuda import SIMULATED, launch, launch_blocks
+from imsminer.core._kernels.search_cuda import lower_bound, upper_bound
 from imsminer.spectra._kernels.lift_xp import (
     MAD_TO_SD,
     MAX_LIFT,
     N_SAMPLES,
     SECOND_DIFFERENCE,
 )
-from imsminer.spectra._kernels.search_cuda import lower_bound, upper_bound
 
 __all__ = ["lift_points", "lift_rows"]
 

@@ -16,8 +16,8 @@ from numba import cuda
 
 from imsminer._array import array_namespace, device_of
 from imsminer._cuda import launch
+from imsminer.core._kernels.search_cuda import lower_bound, upper_bound
 from imsminer.spectra._kernels.grid_xp import owners
-from imsminer.spectra._kernels.search_cuda import lower_bound, upper_bound
 
 __all__ = ["median_points", "median_rows", "nearest_rows"]
 

@@ -13,10 +13,10 @@ from numba import cuda, float64, int32, int64
 from imsminer._array import array_namespace, device_of
 from imsminer._cuda import SIMULATED, THREADS, launch_blocks
 from imsminer.core._kernels.accumulate_cuda import row_totals, row_totals_ragged
+from imsminer.core._kernels.search_cuda import upper_bound
 
 # A sort by columns, once in a fit, is left to CuPy.
 from imsminer.spectra._kernels.normalize_xp import median_columns
-from imsminer.spectra._kernels.search_cuda import upper_bound
 
 __all__ = [
     "divide_points",

@@ -23,8 +23,8 @@ from numba import cuda
 
 from imsminer._array import array_namespace, device_of, to_numpy
 from imsminer._cuda import SIMULATED, launch, launch_blocks
+from imsminer.core._kernels.search_cuda import lower_bound, upper_bound
 from imsminer.spectra._kernels.grid_xp import end_to_end
-from imsminer.spectra._kernels.search_cuda import lower_bound, upper_bound
 
 __all__ = ["snip_points", "snip_rows"]
 

@@ -12,8 +12,8 @@ from numba import cuda
 
 from imsminer._array import array_namespace, device_of, to_numpy
 from imsminer._cuda import launch
+from imsminer.core._kernels.search_cuda import lower_bound, upper_bound
 from imsminer.spectra._kernels.grid_xp import owners
-from imsminer.spectra._kernels.search_cuda import lower_bound, upper_bound
 
 __all__ = ["extremes", "windows_of_points", "windows_of_rows"]
 
