@@ -153,11 +153,11 @@ class _Feeder:
         self, read: Callable, n_pieces: int, n_bytes: int, device: Any
     ) -> None:
         self._cupy = cupy = importlib.import_module("cupy")
-        self._device = cupy.cuda.Device(device)
+        self._number = cupy.cuda.Device(device).id
         self._read = read
         self._size = max(_padded(n_bytes) + len(FIELDS) * ALIGNMENT, ALIGNMENT)
         readers = max(1, min(READERS, n_pieces, os.cpu_count() or 1))
-        with self._device:
+        with self._device():
             self._copying = cupy.cuda.Stream(non_blocking=True)
             # One more, to be read into while another is copied from.
             self._free = deque(
@@ -168,6 +168,10 @@ class _Feeder:
         self._copied: deque[tuple[SpectrumChunk, Any]] = deque()
         self._threads = ThreadPoolExecutor(readers, "imsminer-reader")
         self._context = partial(config_context, **get_config())
+
+    def _device(self) -> Any:
+        """Return a context: not one for all threads, which keeps what was before."""
+        return self._cupy.cuda.Device(self._number)
 
     def chunks(self, waiting: deque) -> Iterator[SpectrumChunk]:
         """Deliver the chunks of all pieces."""
@@ -184,14 +188,14 @@ class _Feeder:
                     break
                 self._copy(*reading.popleft())
             chunk, end_of_copy = copied.popleft()
-            with self._device:
+            with self._device():
                 self._cupy.cuda.get_current_stream().wait_event(end_of_copy)
             yield chunk
             del chunk
 
     def _fill(self, buffer: _Buffer, piece: Any) -> SpectrumChunk:
         """Read a piece into a buffer, in a thread."""
-        with self._device, self._context():
+        with self._device(), self._context():
             buffer.copied.synchronize()
             return buffer.read(self._read, piece)
 
@@ -203,7 +207,7 @@ class _Feeder:
             # An error would hold this frame, and this frame the error.
             del task
         cupy, names = self._cupy, _moving(chunk)
-        with self._device:
+        with self._device():
             # One block for all arrays, of one size for all chunks: memory that comes
             # back fits again.
             needed = sum(_padded(getattr(chunk, name).nbytes) for name in names)
