@@ -9,7 +9,7 @@ import threading
 import uuid
 import weakref
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from typing import IO
 
@@ -60,6 +60,8 @@ class RunIndex:
     flags : ndarray of uint8, shape (n_rows,), or None
         Flags of each spectrum, where they differ in polarity or in being profile or
         centroid.
+    mz_ends : dict
+        Lowest and highest m/z of ranges of rows, as far as they were asked for.
     """
 
     path: str
@@ -73,6 +75,7 @@ class RunIndex:
     skipped: pd.DataFrame
     oddities: dict[str, str]
     flags: np.ndarray | None
+    mz_ends: dict[tuple[int, int], list[np.ndarray]] = field(default_factory=dict)
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -190,9 +190,14 @@ class ImzMLSource(Source):
         return SpectrumArrays(points, intensity, indptr)
 
     def _row_ends(self, start: int, stop: int) -> list[np.ndarray]:
-        ends, n_bytes = self._index.reader.read_ends(slice(start, stop))
-        self._count(n_bytes)
-        return [np.array([ends[0].min(), ends[1].max()])] if ends.size else []
+        # Kept with the index: every task of a worker process has a source of its own.
+        found = self._index.mz_ends.get((start, stop))
+        if found is None:
+            ends, n_bytes = self._index.reader.read_ends(slice(start, stop))
+            self._count(n_bytes)
+            found = [np.array([ends[0].min(), ends[1].max()])] if ends.size else []
+            self._index.mz_ends[start, stop] = found
+        return found
 
     def __reduce__(self) -> tuple:
         index = self._index

@@ -1,6 +1,9 @@
-"""What a grid search reads: counted in bytes, with one process and one thread."""
+"""What a grid search reads: counted in bytes, in one process and in two."""
 
+import os
 import warnings
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -119,3 +122,47 @@ def test_integration_is_one_pass_for_each_list_of_windows(kidney):
     _, again = search(kidney, pipe, grid, spatial_structure_score)
     assert again == 0
     assert reference <= file_bytes(kidney) + axis_bytes(kidney)
+
+
+@dataclass
+class Counted:
+    """A score that notes what its process has read for this candidate and fold."""
+
+    folder: Path
+
+    def __call__(self, model, X, y=None):
+        score = peak_reproducibility_score(model, X)
+        with (self.folder / f"read-{os.getpid()}").open("a") as file:
+            # Fitting and scoring read through one source, made for this task.
+            file.write(f"{X.source.n_bytes_read}\n")
+        return score
+
+    def read(self):
+        """Bytes by each process."""
+        files = self.folder.glob("read-*")
+        return [sum(map(int, file.read_text().split())) for file in files]
+
+
+def test_two_processes_and_a_folder_read_the_file_once(kidney, tmp_path):
+    expected, _ = search(kidney, make_pipeline(PeakPicker()), GRID_24)
+    cache.clear()
+    scoring = Counted(tmp_path)
+    found = GridSearchCV(
+        make_pipeline(PeakPicker()),
+        GRID_24,
+        cv=SpatialBlockSplit(4),
+        scoring=scoring,
+        refit=False,
+        error_score="raise",
+        n_jobs=2,
+    ).fit(kidney.with_cache(tmp_path / "cache"))
+    for name in [f"split{fold}_test_score" for fold in range(4)]:
+        np.testing.assert_array_equal(
+            found.cv_results_[name], expected.cv_results_[name]
+        )
+    read = scoring.read()
+    assert len(read) == 2
+    # Each process looks for the range of m/z itself: 16 bytes a spectrum.
+    ends = 2 * 16 * len(kidney)
+    once = file_bytes(kidney)
+    assert once <= sum(read) <= once + axis_bytes(kidney) + ends
