@@ -90,8 +90,8 @@ class SpectraKeeping:
         time of change), the rows, the queued steps with what they were fitted to, and
         the code of imsminer, so that no other version finds it. Results that several
         processes need at a time are computed by one of them. Results on a GPU are not
-        kept, nor those that this process had in memory before. The files are pickles of joblib's: let nobody write into the folder whom
-        you would not let run code.
+        kept, nor those that this process had in memory before. The files are pickles of
+        joblib's: let nobody write into the folder whom you would not let run code.
 
         The folder is not part of the `fingerprint`.
 
