@@ -1,5 +1,6 @@
 """A whole pipeline on CuPy's stand-in and in CUDA's simulator: results of the CPU."""
 
+import gc
 import importlib
 import os
 
@@ -75,6 +76,10 @@ def test_dispatch_of_a_pipeline_to_a_gpu(spectra, pipe, fake_cupy):
         # Nine numbers of each point of the axis, and four of each pixel.
         assert fake_cupy.to_host <= 9 * 8 * M + 4 * 8 * N
         assert fake_cupy.peak <= budget
+        # What is left are features, centres and labels; no chunk, and no axis.
+        gc.collect()
+        n_peaks = len(gpu[2].peaks_)
+        assert fake_cupy.live <= 2 * 8 * (N + 2) * n_peaks < 4 * N * M
         assert fake_cupy.races == []
     features = gpu[-1].cluster_centers_
     assert isinstance(features, cupy.ndarray)
