@@ -20,8 +20,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-# Before numba is imported.
-os.environ.pop("NUMBA_ENABLE_CUDASIM", None)
+# Before numba is imported; but pytest, which imports this file too, keeps its simulator.
+if __name__ == "__main__":
+    os.environ.pop("NUMBA_ENABLE_CUDASIM", None)
 
 from numba import cuda, typeof
 
