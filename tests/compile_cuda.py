@@ -20,7 +20,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-# Before numba is imported; but pytest, which imports this file too, keeps its simulator.
+# Before numba is imported; pytest, which imports this file too, keeps its simulator.
 if __name__ == "__main__":
     os.environ.pop("NUMBA_ENABLE_CUDASIM", None)
 
@@ -81,7 +81,7 @@ def check_resources(log, threads):
         raise ValueError(message)
 
 
-def test_modules():
+def modules_with_examples():
     """Names of the modules with examples of kernels."""
     paths = sorted((ROOT / "tests").rglob("test_*_cuda.py"))
     return [".".join(p.relative_to(ROOT).with_suffix("").parts) for p in paths]
@@ -120,7 +120,7 @@ def main():
         return 77
     n_kernels, failed = 0, []
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        for name, n, messages in pool.map(compile_module, test_modules()):
+        for name, n, messages in pool.map(compile_module, modules_with_examples()):
             print(f"{name}: {n} kernels")
             n_kernels += n
             failed += messages
