@@ -99,7 +99,8 @@ def _size(result: Any) -> int:
         return 64 + sum(_size(value) for value in vars(result).values())
     if hasattr(result, "nbytes"):
         return int(result.nbytes)
-    return 64
+    slots = getattr(result, "__slots__", ())
+    return 64 + sum(_size(getattr(result, name, None)) for name in slots)
 
 
 #: The cache that all passes of this process share.

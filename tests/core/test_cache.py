@@ -1,0 +1,11 @@
+"""What the cache of passes counts."""
+
+from imsminer.core.axis import MassAxis
+from imsminer.core.cache import PassCache
+
+
+def test_an_axis_counts_with_its_arrays():
+    passes = PassCache()
+    axis = MassAxis.even(0.01).resolve(100, 200)
+    passes.put("axis", (axis, True))
+    assert passes.n_bytes >= axis.edges.nbytes + axis.centers.nbytes
