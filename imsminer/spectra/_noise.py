@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
 __all__ = [
     "ESTIMATORS",
+    "OVER_POINTS",
     "RESIDUAL_MEASURES",
     "background_level",
     "check_noise",
@@ -100,7 +101,13 @@ def background_level(reference: np.ndarray, z_threshold: float) -> np.ndarray:
     """
     if reference.size == 0:
         return np.zeros(0)
-    return _by_window(reference, lambda part: np.median(clip(part, z_threshold)))
+    return _by_window(reference, lambda part: _middle(clip(part, z_threshold)))
+
+
+def _middle(values: np.ndarray) -> float:
+    """Return the median of sorted values."""
+    half = values.size // 2
+    return 0.5 * (values[(values.size - 1) // 2] + values[half])
 
 
 def estimate_noise(
@@ -301,3 +308,6 @@ ESTIMATORS: dict[str, Callable[[Reference], float | np.ndarray]] = {
     "quantile": _quantile,
     **{name: _residual_noise(name) for name in RESIDUAL_MEASURES},
 }
+
+#: Estimators that `min_points` changes.
+OVER_POINTS = frozenset({"windowed_mad"})

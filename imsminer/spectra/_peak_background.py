@@ -1,20 +1,27 @@
-"""Level and noise of a reference spectrum, as the search for peaks needs them."""
+"""Level, maxima and noise of a reference spectrum, as the search for peaks needs them."""
 
 import numbers
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import joblib
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 from imsminer.core.cache import cache
-from imsminer.spectra._noise import background_level, estimate_noise, range_noise
+from imsminer.spectra._apexes import Maxima, find_maxima
+from imsminer.spectra._noise import (
+    OVER_POINTS,
+    background_level,
+    estimate_noise,
+    range_noise,
+)
 from imsminer.spectra._peak_references import References
 
 __all__ = [
     "UNCOUNTED",
     "Counting",
+    "Ground",
     "SearchSettings",
     "background",
     "compute_once",
@@ -27,7 +34,7 @@ FILLED = 0.95
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """Parameters of :class:`imsminer.PeakPicker` that the search needs."""
+    """Parameters of :class:`imsminer.PeakPicker` that the search needs: hashable."""
 
     reference: str
     noise: Any
@@ -88,33 +95,50 @@ def _count(references: References) -> Counting:
     return Counting(floor, event * empty if sparse else 0.0, rate if sparse else 0.0)
 
 
+@dataclass(frozen=True)
+class Ground:
+    """A spectrum to be searched, as far as no candidate of a search changes it."""
+
+    spectrum: np.ndarray
+    """The spectrum, smoothed, shape (n_bins,)."""
+    level: np.ndarray
+    """What it is without peaks, shape (n_bins,)."""
+    maxima: Maxima
+    """Its maxima above the level."""
+
+
 def background(
     which: str,
     width: float,
     references: References,
-    spectrum: np.ndarray,
     counting: Counting,
     settings: SearchSettings,
-) -> tuple[np.ndarray, float | np.ndarray]:
-    """Return level and noise, which a search for the best `loq` needs only once.
+) -> tuple[Ground, float | np.ndarray]:
+    """Return a spectrum with its level and maxima, and its noise.
 
-    Of a spectrum that was smoothed by a Gaussian of `width` bins, whose noise of
-    `counting` was as given before.
+    Of the reference of this name after smoothing by a Gaussian of `width` bins (sd),
+    whose noise of `counting` is given as it was before. A search for the best `loq` and
+    `min_points` does all of it once.
     """
     counting = counting.smoothed(width)
 
-    def find_level() -> np.ndarray:
-        return background_level(spectrum, settings.z_threshold)
+    def find_ground() -> Ground:
+        spectrum = references.named(which)
+        if width > 0:
+            spectrum = gaussian_filter1d(spectrum, width, mode="constant")
+        level = background_level(spectrum, settings.z_threshold)
+        maxima = find_maxima(spectrum - level, closed=references.centroided)
+        return Ground(spectrum, level, maxima)
 
     place = (which, width, settings.z_threshold)
-    level = compute_once(references, "level", place, find_level)
+    ground = compute_once(references, "ground", place, find_ground)
 
     def measure() -> float | np.ndarray:
         if not isinstance(settings.noise, str):
-            return _given_noise(references, spectrum, settings.noise)
+            return _given_noise(references, ground.spectrum, settings.noise)
         noise = estimate_noise(
-            spectrum,
-            level,
+            ground.spectrum,
+            ground.level,
             references.frequency,
             references.n_pixels,
             settings.noise,
@@ -124,11 +148,12 @@ def background(
             min_points=settings.min_points,
         )
         # More values in a bin vary more: the noise follows the level.
-        local = np.sqrt(counting.shot * np.maximum(level, 0.0))
+        local = np.sqrt(counting.shot * np.maximum(ground.level, 0.0))
         return np.maximum(noise, local) if (local > noise).any() else noise
 
-    state = (*place, settings.noise, settings.z_steps, settings.min_points)
-    return level, compute_once(references, "noise", state, measure)
+    points = settings.min_points if settings.noise in OVER_POINTS else None
+    state = (*place, settings.noise, settings.z_steps, points)
+    return ground, compute_once(references, "noise", state, measure)
 
 
 def compute_once(
@@ -137,7 +162,7 @@ def compute_once(
     """Compute what depends on references and some settings once for all candidates."""
     if references.key is None:
         return compute()
-    return cache.get((name, references.key, joblib.hash(state)), compute)
+    return cache.get((name, references.key, state), compute)
 
 
 def _given_noise(references: References, spectrum: np.ndarray, noise: Any) -> float:

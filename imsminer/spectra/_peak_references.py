@@ -58,6 +58,10 @@ class References:
     key: Any = None
     has_mz: bool = True
 
+    def named(self, which: str) -> np.ndarray:
+        """Return the spectrum ``"mean"``, ``"max"`` or ``"spread"``."""
+        return self.maximum if which == "max" else getattr(self, which)
+
 
 def picking_axis(X: Spectra, axis: MassAxis | None) -> MassAxis | None:
     """Return the axis on which spectra are added up: the given one, or the default."""

@@ -4,13 +4,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.signal import find_peaks, peak_widths
+from scipy.signal import peak_widths
 
+from imsminer.spectra._apexes import Apexes
 from imsminer.spectra._kernels import peaks_numba as kernels
 
 __all__ = [
     "COLUMNS",
-    "apex_positions",
     "peak_table",
     "ratio",
     "usual_width",
@@ -31,87 +31,17 @@ COLUMNS = (
     "resolving_power",
 )
 
-#: A peak rises above its surroundings by this share of the smallest height, at least.
-PROMINENCE = 0.5
-#: … and by this share of its own height, which rounding alone does not reach.
-RELATIVE_PROMINENCE = 1e-3
-#: … and by this share of it when the noise of counting single ions is added.
-COUNTING = 0.15
 #: Maxima closer than this share of the usual FWHM are one peak.
 MERGE = 0.8
 #: Centroids scatter less than their profiles are wide. Up to this many of their usual
-#: FWHM apart, the lower of two maxima must rise by this many standard deviations.
-CLOSE, CERTAIN = 2.5, 5.0
+#: FWHM apart, the lower of two maxima must rise clearly.
+CLOSE = 2.5
 #: Profiles are no wider than this many FWHM of their centroids' scatter.
 WIDEST = 25.0
 #: Bounds in FWHM: no closer to the apex (± 2 sd of a Gaussian) and no farther.
 CLOSEST, FARTHEST = 0.85, 2.0
 #: Bounds end where the signal is lost in the noise, or falls to this share.
 TAIL = 0.005
-
-
-class Apexes(NamedTuple):
-    """Local maxima that count as peaks, each an array of shape (n_peaks,)."""
-
-    bins: np.ndarray
-    """Positions, int64, increasing."""
-    certain: np.ndarray
-    """Whether the peak rises clearly above its valleys, beyond the noise of counting.
-    """
-    prominence: np.ndarray
-    """Height above the higher one of its valleys, up to the next higher peak."""
-
-    def keep(self, mask: np.ndarray) -> "Apexes":
-        """Return those that a mask marks."""
-        return Apexes(*(values[mask] for values in self))
-
-
-def apex_positions(
-    reference: np.ndarray,
-    level: np.ndarray,
-    noise: np.ndarray,
-    *,
-    loq: float,
-    min_points: int,
-    shot: float = 0.0,
-    closed: bool = False,
-) -> Apexes:
-    """Return the local maxima that count as peaks.
-
-    Parameters
-    ----------
-    reference, level, noise : ndarray of float64, shape (n_bins,)
-        Reference spectrum, its level without peaks, standard deviation of its noise.
-    loq : float
-        Smallest height above the level, in units of the noise.
-    min_points : int
-        Smallest distance of two maxima in bins; the higher one stays.
-    shot : float
-        Variance per unit of height that counting adds to the noise.
-    closed : bool
-        Whether the first and last bin can be maxima: centroids are zero beyond.
-
-    Returns
-    -------
-    Apexes
-    """
-    net = reference - level
-    if closed:
-        net, noise = np.pad(net, 1), np.pad(noise, 1, mode="edge")
-    if net.size < 3:
-        return Apexes(np.zeros(0, np.int64), np.zeros(0, bool), np.zeros(0))
-    top = net.max()
-    height = np.maximum(loq * noise, np.finfo(np.float64).eps * max(top, 0.0))
-    above = np.maximum(net, 0.0)
-    counted = np.sqrt(noise**2 + shot * above)
-    prominence = np.maximum(PROMINENCE * loq * noise, RELATIVE_PROMINENCE * above)
-    prominence = np.maximum(prominence, COUNTING * loq * counted)
-    apexes, found = find_peaks(
-        net, height=height, distance=max(min_points, 1), prominence=prominence
-    )
-    certain = found["prominences"] >= CERTAIN * counted[apexes]
-    whole = Apexes(apexes - int(closed), certain, found["prominences"])
-    return whole.keep(net[apexes] > 0)
 
 
 def peak_table(
@@ -195,7 +125,7 @@ def peak_table(
             centres, half.fwhm, out=np.zeros(centres.size), where=half.fwhm > 0
         ),
     }
-    return pd.DataFrame(columns, columns=list(COLUMNS))
+    return pd.DataFrame(columns)
 
 
 class _Half(NamedTuple):

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from scipy.ndimage import gaussian_filter1d
 from scipy.special import pdtrc
 
+from imsminer.spectra._apexes import Apexes, apex_positions
 from imsminer.spectra._grouping import PeakGroups
 from imsminer.spectra._isotopes import monoisotopic
 from imsminer.spectra._peak_background import (
@@ -21,8 +21,6 @@ from imsminer.spectra._peak_background import (
 from imsminer.spectra._peak_references import References
 from imsminer.spectra._picking import (
     COLUMNS,
-    Apexes,
-    apex_positions,
     peak_table,
     ratio,
     usual_width,
@@ -55,8 +53,7 @@ def search(
 
     Candidates of a search for parameters ask for some of these more than once.
     """
-    # 5 and 5.0 are the same.
-    state = tuple(vars(replace(settings, loq=float(settings.loq))).values())
+    state = tuple(vars(settings).values())
     peaks, noise = compute_once(
         references, "peaks", state, lambda: _search_all(references, settings)
     )
@@ -70,14 +67,11 @@ def _search_all(
     counting = counting_noise(references)
     # Single centroids are high in the maximum wherever they fall.
     few = replace(UNCOUNTED, rate=counting.rate if references.centroided else 0.0)
-    spectra = {
-        "mean": (references.mean, counting),
-        "max": (references.maximum, few),
-    }
+    counted = {"mean": counting, "max": few}
     first, *others = settings.reference.split("+")
-    peaks, noise = _search_one(first, references, *spectra[first], settings)
+    peaks, noise = _search_one(first, references, counted[first], settings)
     for name in others:
-        more, _ = _search_one(name, references, *spectra[name], settings)
+        more, _ = _search_one(name, references, counted[name], settings)
         peaks = _add_peaks(peaks, more, settings.min_points)
     if others:
         peaks = _add_peaks(
@@ -98,9 +92,9 @@ def measure_groups(
     groups within one FWHM there the highest stays for all.
     """
     name = settings.reference.split("+")[0]
-    spectrum = references.maximum if name == "max" else references.mean
     counting = counting_noise(references) if name == "mean" else UNCOUNTED
-    level, noise = background(name, 0.0, references, spectrum, counting, settings)
+    ground, noise = background(name, 0.0, references, counting, settings)
+    spectrum, level = ground.spectrum, ground.level
     first = np.searchsorted(references.mz, groups.low)
     first = np.minimum(np.maximum(first - 1, 0), references.mz.size - 1)
     last = np.searchsorted(references.mz, groups.high, side="right") + 1
@@ -141,12 +135,11 @@ def measure_groups(
 def _search_one(
     which: str,
     references: References,
-    spectrum: np.ndarray,
     counting: Counting,
     settings: SearchSettings,
 ) -> tuple[pd.DataFrame, float | np.ndarray]:
     """Search one reference spectrum; that of centroids is smoothed as it needs it."""
-    arguments = (which, references, spectrum, counting)
+    arguments = (which, references, counting)
     if not references.centroided:
         if settings.smoothing is None:
             return _search_smoothed(0.0, *arguments, settings)
@@ -154,7 +147,7 @@ def _search_one(
     chosen = replace(settings, loq=BANDWIDTH_LOQ)
     width, number = 0.0, len(_search_smoothed(0.0, *arguments, chosen)[0])
     before = np.inf
-    widest = min(spectrum.size / 16, max(_widest_smoothing(references), 1.0))
+    widest = _widest_smoothing(references)
     for wider in 2.0 ** np.arange(MAX_DOUBLINGS):
         if wider > widest:
             break
@@ -188,9 +181,8 @@ def _search_few(references: References, settings: SearchSettings) -> pd.DataFram
     counted = references.centroided or counting_noise(references).shot > 0
     if counted or isinstance(settings.noise, numbers.Real):
         return pd.DataFrame({name: none for name in COLUMNS})
-    arguments = ("spread", references, references.spread, UNCOUNTED)
-    peaks, _ = _search_smoothed(0.0, *arguments, settings)
-    level, _ = background("spread", 0.0, *arguments[1:], settings)
+    peaks, _ = _search_smoothed(0.0, "spread", references, UNCOUNTED, settings)
+    level = background("spread", 0.0, references, UNCOUNTED, settings)[0].level
     at = peaks["bin"].to_numpy()
     squares = references.n_pixels * (references.spread**2 - level**2)[at]
     highest = references.maximum[at]
@@ -202,7 +194,6 @@ def _search_few(references: References, settings: SearchSettings) -> pd.DataFram
 def _search_matched(
     which: str,
     references: References,
-    spectrum: np.ndarray,
     counting: Counting,
     settings: SearchSettings,
 ) -> tuple[pd.DataFrame, float | np.ndarray]:
@@ -214,7 +205,7 @@ def _search_matched(
     must reach `loq` times the noise of the smoothed profile, too, which is larger
     than smoothing would leave where bins vary together.
     """
-    arguments = (which, references, spectrum, counting)
+    arguments = (which, references, counting)
     plain = replace(settings, loq=BANDWIDTH_LOQ)
     sure, noise = _search_smoothed(0.0, *arguments, plain)
     width = settings.smoothing
@@ -226,7 +217,9 @@ def _search_matched(
         return _search_smoothed(0.0, *arguments, settings)
     width = float(width)
     found, _ = _search_smoothed(width, *arguments, settings)
-    height = _restored(width, found, sure, which, *arguments[1:], settings)
+    height = _restored(width, found, sure, *arguments, settings)
+    ground, _ = background(which, 0.0, references, counting, settings)
+    spectrum, level = ground.spectrum, ground.level
     snr = ratio(height, np.broadcast_to(noise, spectrum.shape)[found["bin"]])
     found = found.assign(snr=snr)[snr >= settings.loq]
     # The highest sample near each maximum of the smoothed profile.
@@ -234,7 +227,6 @@ def _search_matched(
     near = np.clip(at[:, None] + np.arange(-reach, reach + 1), 0, spectrum.size - 1)
     best = near[np.arange(at.size), spectrum[near].argmax(axis=1)]
     bins, first = np.unique(best, return_index=True)
-    level, _ = background(which, 0.0, references, spectrum, counting, settings)
     seen = (spectrum - level)[bins] > 0
     bins, first = bins[seen], first[seen]
     peaks = peak_table(
@@ -262,7 +254,6 @@ def _restored(
     sure: pd.DataFrame,
     which: str,
     references: References,
-    spectrum: np.ndarray,
     counting: Counting,
     settings: SearchSettings,
 ) -> np.ndarray:
@@ -271,7 +262,7 @@ def _restored(
     Their widths are those that the sure peaks of the profile usually have at this m/z,
     or what smoothing added to, where there are none.
     """
-    level, _ = background(which, width, references, spectrum, counting, settings)
+    level = background(which, width, references, counting, settings)[0].level
     at = found["bin"].to_numpy()
     step = np.gradient(references.mz)[at]
     peaks = sure if len(sure) else found
@@ -288,38 +279,34 @@ def _restored(
 
 def _widest_smoothing(references: References) -> float:
     """Return the standard deviation, in bins, that keeps apart what spectra do."""
+    widest = min(references.mz.size / 16, 2.0 ** (MAX_DOUBLINGS - 1))
     if references.resolution <= 0 or references.mz.size < 2:
-        return np.inf
+        return widest
     step = float(np.median(np.diff(references.mz) / references.mz[1:]))
-    return references.resolution / (FWHM_PER_SD * step)
+    return min(widest, max(references.resolution / (FWHM_PER_SD * step), 1.0))
 
 
 def _search_smoothed(
     width: float,
     which: str,
     references: References,
-    spectrum: np.ndarray,
     counting: Counting,
     settings: SearchSettings,
 ) -> tuple[pd.DataFrame, float | np.ndarray]:
     """Search a spectrum after smoothing by a Gaussian of this many bins (sd)."""
-    if width > 0:
-        spectrum = gaussian_filter1d(spectrum, width, mode="constant")
-    level, noise = background(which, width, references, spectrum, counting, settings)
+    ground, noise = background(which, width, references, counting, settings)
     shot = counting.smoothed(width).shot
-    along = np.broadcast_to(noise, spectrum.shape)
+    along = np.broadcast_to(noise, ground.spectrum.shape)
     apexes = apex_positions(
-        spectrum,
-        level,
+        ground.maxima,
         along,
         loq=settings.loq,
         min_points=settings.min_points,
         shot=shot,
-        closed=references.centroided,
     )
     peaks = peak_table(
-        spectrum,
-        level,
+        ground.spectrum,
+        ground.level,
         along,
         references.frequency,
         references.mz,

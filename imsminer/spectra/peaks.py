@@ -273,7 +273,7 @@ tuple of two floats, default="zscore"
         """Return the peaks that are frequent enough, and the noise."""
         settings = SearchSettings(
             reference=self.reference,
-            noise=self.noise,
+            noise=tuple(noise) if isinstance(noise := self.noise, list) else noise,
             z_threshold=self.z_threshold,
             z_steps=self.z_steps,
             loq=loq,

@@ -9,7 +9,7 @@ import math
 import numba as nb
 import numpy as np
 
-__all__ = ["centroids", "keep_highest", "occupancy", "valleys"]
+__all__ = ["centroids", "keep_highest", "occupancy", "prominences", "valleys"]
 
 
 @nb.njit(nogil=True, cache=True)
@@ -30,6 +30,46 @@ def valleys(net, apexes, left, right):
                 lowest = j
         right[k] = lowest
         left[k + 1] = lowest
+
+
+@nb.njit(nogil=True, cache=True)
+def _bases(net, maxima, step, out):
+    """Set the lowest value between each maximum and the next higher one behind it.
+
+    Coming from one end: `step` is 1 or -1. A stack holds those that have no higher one
+    behind them yet, so that one walk does for all.
+    """
+    n = maxima.size
+    heights, lows = np.empty(n), np.empty(n)
+    depth = 0
+    at = 0 if step > 0 else net.size - 1
+    for i in range(n):
+        k = i if step > 0 else n - 1 - i
+        height = net[maxima[k]]
+        low = height
+        while at != maxima[k]:
+            low = min(low, net[at])
+            at += step
+        while depth > 0 and heights[depth - 1] <= height:
+            depth -= 1
+            low = min(low, lows[depth])
+        heights[depth], lows[depth] = height, low
+        depth += 1
+        out[k] = low
+
+
+@nb.njit(nogil=True, cache=True)
+def prominences(net, maxima, out):
+    """Set the height of each local maximum above the higher one of its two valleys.
+
+    A valley is the lowest value on the way to the next sample that is higher, or to the
+    end. `maxima` lists all those above some height, in increasing order.
+    """
+    right = np.empty(maxima.size)
+    _bases(net, maxima, 1, out)
+    _bases(net, maxima, -1, right)
+    for k in range(maxima.size):
+        out[k] = net[maxima[k]] - max(out[k], right[k])
 
 
 @nb.njit(nogil=True, cache=True)
