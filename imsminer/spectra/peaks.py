@@ -298,14 +298,14 @@ tuple of two floats, default="zscore"
                 noise,
                 self.z_threshold,
             )
-        frequency = peaks["frequency"].to_numpy()
         if self.min_frequency > 0 and len(peaks):
+            frequency = peaks["frequency"].to_numpy()
             found = label_frequency(X, y, peaks, references, self.axis_, self.n_jobs)
             if found is not None:
                 peaks = peaks.assign(label_frequency=found)
                 frequency = found
-        peaks = peaks[frequency >= self.min_frequency]
-        return peaks.reset_index(drop=True), noise
+            peaks = peaks[frequency >= self.min_frequency].reset_index(drop=True)
+        return peaks, noise
 
     # Estimator ---------------------------------------------------------------------
 
