@@ -1,4 +1,4 @@
-"""Level, maxima and noise of a reference spectrum, as the search for peaks needs them."""
+"""Level, maxima and noise of a spectrum, as the search for peaks needs them."""
 
 import numbers
 from collections.abc import Callable
