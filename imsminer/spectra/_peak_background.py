@@ -105,6 +105,14 @@ class Ground:
     """What it is without peaks, shape (n_bins,)."""
     maxima: Maxima
     """Its maxima above the level."""
+    padded: np.ndarray
+    """How far it is above the level, one zero before and behind, shape (n_bins + 2,).
+    """
+
+    @property
+    def net(self) -> np.ndarray:
+        """How far it is above the level, 0 where it is not, shape (n_bins,)."""
+        return self.padded[1:-1]
 
 
 def background(
@@ -127,8 +135,9 @@ def background(
         if width > 0:
             spectrum = gaussian_filter1d(spectrum, width, mode="constant")
         level = background_level(spectrum, settings.z_threshold)
-        maxima = find_maxima(spectrum - level, closed=references.centroided)
-        return Ground(spectrum, level, maxima)
+        net = spectrum - level
+        maxima = find_maxima(net, closed=references.centroided)
+        return Ground(spectrum, level, maxima, np.pad(np.maximum(net, 0.0), 1))
 
     place = (which, width, settings.z_threshold)
     ground = compute_once(references, "ground", place, find_ground)

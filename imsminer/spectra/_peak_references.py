@@ -67,8 +67,9 @@ def picking_axis(X: Spectra, axis: MassAxis | None) -> MassAxis | None:
     """Return the axis on which spectra are added up: the given one, or the default."""
     if axis is not None:
         return axis.resolve(*X.source.mz_range())
-    if X.mz is not None:
-        return MassAxis.from_values(X.mz) if X.mz.size > 1 else None
+    if (n_mz := X.n_mz) is not None:
+        key = ("shared axis", X.source.identity, *map(kernel_fingerprint, X.queue))
+        return cache.get(key, lambda: MassAxis.from_values(X.mz)) if n_mz > 1 else None
     # Facts of the whole source only, so that all subsets of its rows agree, found
     # once. Of profiles it is the axis that adding them up needs anyway.
     if X.run_profile.any():
@@ -106,8 +107,8 @@ def centroid_resolution(spectra: Spectra) -> float:
 
 def spectra_references(
     X: Spectra, axis: MassAxis | None, n_jobs: int | None
-) -> tuple[References, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the references of Spectra, and mean, maximum and frequency by themselves.
+) -> References:
+    """Return the references of Spectra, which are not to be changed.
 
     One pass over the blocks that are not in the cache. The references of the same
     spectra are made once for all candidates of a search.
@@ -123,14 +124,11 @@ def spectra_references(
         spread = np.sqrt(np.maximum(sums.squares / len(X) - mean**2, 0.0))
         return References(mean, maximum, frequency, spread, *facts)
 
-    found = cache.get(("references", *key), compute)
-    # What estimators give away is the user's to change.
-    public = found.mean.copy(), found.maximum.copy(), found.frequency.copy()
-    return found, *public
+    return cache.get(("references", *key), compute)
 
 
 def array_references(X: Any) -> tuple[References, Any, Any, Any]:
-    """Return the same of an array; the three spectra in its namespace."""
+    """Return the references of an array; mean, maximum, frequency in its namespace."""
     xp = namespace_of(X)
     # Rows of float32 added one by one would lose digits.
     mean = xp.sum(X, axis=0, dtype=xp.float64) / X.shape[0]

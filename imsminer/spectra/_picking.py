@@ -8,6 +8,8 @@ from scipy.signal import peak_widths
 
 from imsminer.spectra._apexes import Apexes
 from imsminer.spectra._kernels import peaks_numba as kernels
+from imsminer.spectra._peak_background import Ground
+from imsminer.spectra._peak_references import References
 
 __all__ = [
     "COLUMNS",
@@ -45,78 +47,75 @@ TAIL = 0.005
 
 
 def peak_table(
-    reference: np.ndarray,
-    level: np.ndarray,
+    ground: Ground,
     noise: np.ndarray,
-    frequency: np.ndarray,
-    mz: np.ndarray,
+    references: References,
     found: Apexes,
     *,
     rel_height: float | None = None,
-    centroided: bool = False,
     resolution: float = 0.0,
 ) -> pd.DataFrame:
     """Measure peaks; those within one FWHM of a higher one are left out.
 
     Parameters
     ----------
-    reference, level, noise, frequency : ndarray of float64, shape (n_bins,)
-        Reference spectrum, its level and noise, share of the pixels in each bin.
-    mz : ndarray of float64, shape (n_bins,)
-        Centres of the bins.
+    ground : Ground
+        The spectrum with its level.
+    noise : ndarray of float64, shape (n_bins,)
+        Its noise.
+    references : References
+        The axis, the share of the pixels in each bin, and whether the spectra are
+        centroids, whose peaks have no shape.
     found : Apexes
         The maxima.
     rel_height : float or None
         Bounds where the peak has fallen by this share of its height; where it is lost
         in the noise when `None`.
-    centroided : bool
-        Whether the spectra are centroids, whose peaks have no shape.
     resolution : float
-        Smallest distance of two peaks, as a part of their m/z.
+        Smallest distance of two peaks of centroids, as a part of their m/z.
 
     Returns
     -------
     DataFrame
         One row per peak, sorted by m/z; columns as `COLUMNS`.
     """
-    net = np.maximum(reference - level, 0.0)
-    padded = np.pad(net, 1)
+    mz, centroided = references.mz, references.centroided
     while True:
         apexes = found.bins
-        half = _half_widths(padded, mz, apexes)
+        valleys = _valleys(ground.net, apexes)
+        half = _half_widths(ground, mz, apexes, valleys)
         reach = np.full(apexes.size, MERGE) * half.usual
         if centroided:
             reach = np.where(found.certain, reach, CLOSE * half.usual)
             apart = np.minimum(resolution * mz[apexes], WIDEST * half.usual)
             reach = np.maximum(reach, apart)
-        kept = _merge(mz[apexes], net[apexes], reach)
+        kept = _merge(mz[apexes], ground.net[apexes], reach)
         if kept.all():
             break
         found = found.keep(kept)
+    apex, height, sd = mz[apexes], ground.net[apexes], noise[apexes]
     if rel_height is None:
-        target = np.maximum(np.minimum(noise[apexes], net[apexes] / 2), 0.0)
-        target = np.maximum(target, TAIL * net[apexes])
+        target = np.maximum(np.minimum(sd, height / 2), 0.0)
+        target = np.maximum(target, TAIL * height)
     else:
-        target = (1.0 - rel_height) * net[apexes]
-    left, right = _crossings(padded, apexes, target)
-    bounds = _mz_at(mz, left), _mz_at(mz, right)
-    low_valley, high_valley = (_mz_at(mz, v) for v in _valleys(padded, apexes))
+        target = (1.0 - rel_height) * height
+    left, right = (
+        _mz_at(mz, ends) for ends in _crossings(ground, apexes, valleys, target)
+    )
+    low_valley, high_valley = (_mz_at(mz, bins) for bins in valleys)
     if rel_height is None:
-        apex = mz[apexes]
         near, far = CLOSEST * half.fwhm, FARTHEST * half.fwhm
-        bounds = (
-            np.maximum(np.clip(bounds[0], apex - far, apex - near), low_valley),
-            np.minimum(np.clip(bounds[1], apex + near, apex + far), high_valley),
-        )
-    centres = _centroids(net, mz, apexes, half, centroided)
+        left = np.maximum(np.clip(left, apex - far, apex - near), low_valley)
+        right = np.minimum(np.clip(right, apex + near, apex + far), high_valley)
+    centres = _centroids(ground.net, mz, apexes, half, centroided)
     columns = {
         "mz": centres,
-        "left": bounds[0],
-        "right": bounds[1],
-        "height": reference[apexes],
-        "snr": ratio(net[apexes], noise[apexes]),
+        "left": left,
+        "right": right,
+        "height": ground.spectrum[apexes],
+        "snr": ratio(height, sd),
         "fwhm": half.fwhm,
-        "frequency": _occupancy(frequency, half, centroided),
+        "frequency": _occupancy(references.frequency, half, centroided),
         "bin": apexes,
         "prominence": found.prominence,
         "left_valley": np.maximum(low_valley, mz[0] if mz.size else 0.0),
@@ -152,44 +151,45 @@ def _mz_at(mz: np.ndarray, position: np.ndarray) -> np.ndarray:
     return mz[start] + (position - start) * (mz[start + 1] - mz[start])
 
 
-def _valleys(padded: np.ndarray, apexes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the lowest bin between neighbouring peaks, to the left and the right.
-
-    Positions count from the first bin of the reference, which lies behind one zero of
-    padding.
-    """
+def _valleys(net: np.ndarray, apexes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lowest bin between neighbouring peaks, to the left and the right."""
     left, right = np.empty_like(apexes), np.empty_like(apexes)
-    kernels.valleys(padded[1:-1], apexes, left, right)
+    kernels.valleys(net, apexes, left, right)
     return left, right
 
 
 def _crossings(
-    padded: np.ndarray, apexes: np.ndarray, target: np.ndarray
+    ground: Ground,
+    apexes: np.ndarray,
+    valleys: tuple[np.ndarray, np.ndarray],
+    target: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return where each peak falls to `target`, valleys at the latest."""
     if apexes.size == 0:
         return np.zeros(0), np.zeros(0)
-    left, right = _valleys(padded, apexes)
-    drop = padded[apexes + 1] - target
+    left, right = valleys
     measured = peak_widths(
-        padded,
+        ground.padded,
         apexes + 1,
         rel_height=1.0,
-        prominence_data=(drop, left + 1, right + 1),
+        prominence_data=(ground.net[apexes] - target, left + 1, right + 1),
     )
     # Half a bin beyond the axis there is nothing any more.
     low, high = measured[2] - 1, measured[3] - 1
-    return np.maximum(low, -0.5), np.minimum(high, padded.size - 2.5)
+    return np.maximum(low, -0.5), np.minimum(high, ground.net.size - 0.5)
 
 
-def _half_widths(padded: np.ndarray, mz: np.ndarray, apexes: np.ndarray) -> _Half:
+def _half_widths(
+    ground: Ground,
+    mz: np.ndarray,
+    apexes: np.ndarray,
+    valleys: tuple[np.ndarray, np.ndarray],
+) -> _Half:
     """Measure FWHM; where a neighbour hides one side, the other side counts twice."""
-    height = padded[apexes + 1]
-    left, right = _crossings(padded, apexes, height / 2)
+    half = ground.net[apexes] / 2
+    left, right = _crossings(ground, apexes, valleys, half)
     low, high = _mz_at(mz, left), _mz_at(mz, right)
-    valley_left, valley_right = _valleys(padded, apexes)
-    hidden_left = padded[np.maximum(valley_left, -1) + 1] > height / 2
-    hidden_right = padded[valley_right + 1] > height / 2
+    hidden_left, hidden_right = (ground.padded[bins + 1] > half for bins in valleys)
     apex = mz[apexes]
     fwhm = high - low
     fwhm = np.where(hidden_left & ~hidden_right, 2 * (high - apex), fwhm)
@@ -214,13 +214,15 @@ def usual_width(
         return np.full(at.shape, np.median(fwhm[known]))
     x, y = np.log(mz[known]), np.log(fwhm[known])
     for _ in range(10):
-        slope, intercept = np.polyfit(x, y, 1)
-        rest = np.abs(y - slope * x - intercept)
+        centre, middle = x.mean(), y.mean()
+        around = x - centre
+        slope = (around @ y) / (around @ around)
+        rest = np.abs(y - middle - slope * around)
         inside = rest <= max(3 * 1.4826 * np.median(rest), 1e-12)
         if inside.all() or inside.sum() < 5:
             break
         x, y = x[inside], y[inside]
-    return np.exp(intercept + slope * np.log(np.where(at > 0, at, 1.0)))
+    return np.exp(middle + slope * (np.log(np.where(at > 0, at, 1.0)) - centre))
 
 
 def _merge(mz: np.ndarray, height: np.ndarray, reach: np.ndarray) -> np.ndarray:

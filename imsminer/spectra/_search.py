@@ -94,30 +94,26 @@ def measure_groups(
     name = settings.reference.split("+")[0]
     counting = counting_noise(references) if name == "mean" else UNCOUNTED
     ground, noise = background(name, 0.0, references, counting, settings)
-    spectrum, level = ground.spectrum, ground.level
     first = np.searchsorted(references.mz, groups.low)
     first = np.minimum(np.maximum(first - 1, 0), references.mz.size - 1)
     last = np.searchsorted(references.mz, groups.high, side="right") + 1
     ends = zip(first, np.maximum(last, first + 1), strict=True)
-    bins = [int(a + np.argmax(spectrum[a:b])) for a, b in ends]
+    bins = [int(a + np.argmax(ground.spectrum[a:b])) for a, b in ends]
     # Groups that meet in one bin cannot be told apart: the larger one stays.
     order = np.lexsort((-groups.count, bins))
     bins = np.array(bins, np.int64)[order]
     kept = order[np.append(True, np.diff(bins) > 0)] if bins.size else order
     bins = np.unique(bins)
     # What the reference does not show above its level has no height to measure.
-    seen = (spectrum - level)[bins] > 0
+    seen = ground.net[bins] > 0
     bins, kept = bins[seen], kept[seen]
-    sure = np.ones(bins.size, bool)
+    certain = np.ones(bins.size, bool)
     peaks = peak_table(
-        spectrum,
-        level,
-        np.broadcast_to(noise, spectrum.shape),
-        references.frequency,
-        references.mz,
-        Apexes(bins, sure, np.maximum(spectrum - level, 0.0)[bins]),
+        ground,
+        np.broadcast_to(noise, ground.net.shape),
+        references,
+        Apexes(bins, certain, ground.net[bins]),
         rel_height=settings.rel_height,
-        centroided=references.centroided,
     )
     at = kept[np.searchsorted(bins, peaks["bin"].to_numpy())]
     peaks = peaks.assign(
@@ -219,27 +215,22 @@ def _search_matched(
     found, _ = _search_smoothed(width, *arguments, settings)
     height = _restored(width, found, sure, *arguments, settings)
     ground, _ = background(which, 0.0, references, counting, settings)
-    spectrum, level = ground.spectrum, ground.level
-    snr = ratio(height, np.broadcast_to(noise, spectrum.shape)[found["bin"]])
+    along = np.broadcast_to(noise, ground.net.shape)
+    snr = ratio(height, along[found["bin"]])
     found = found.assign(snr=snr)[snr >= settings.loq]
     # The highest sample near each maximum of the smoothed profile.
     reach, at = max(int(np.rint(width)), 1), found["bin"].to_numpy()
-    near = np.clip(at[:, None] + np.arange(-reach, reach + 1), 0, spectrum.size - 1)
-    best = near[np.arange(at.size), spectrum[near].argmax(axis=1)]
+    near = np.clip(at[:, None] + np.arange(-reach, reach + 1), 0, along.size - 1)
+    best = near[np.arange(at.size), ground.spectrum[near].argmax(axis=1)]
     bins, first = np.unique(best, return_index=True)
-    seen = (spectrum - level)[bins] > 0
+    seen = ground.net[bins] > 0
     bins, first = bins[seen], first[seen]
+    certain = np.ones(bins.size, bool)
     peaks = peak_table(
-        spectrum,
-        level,
-        np.broadcast_to(noise, spectrum.shape),
-        references.frequency,
-        references.mz,
-        Apexes(
-            bins,
-            np.ones(bins.size, bool),
-            found["prominence"].to_numpy()[first],
-        ),
+        ground,
+        along,
+        references,
+        Apexes(bins, certain, found["prominence"].to_numpy()[first]),
         rel_height=settings.rel_height,
     )
     # Place and height of a weak peak are better where noise was smoothed.
@@ -296,7 +287,7 @@ def _search_smoothed(
     """Search a spectrum after smoothing by a Gaussian of this many bins (sd)."""
     ground, noise = background(which, width, references, counting, settings)
     shot = counting.smoothed(width).shot
-    along = np.broadcast_to(noise, ground.spectrum.shape)
+    along = np.broadcast_to(noise, ground.net.shape)
     apexes = apex_positions(
         ground.maxima,
         along,
@@ -305,19 +296,17 @@ def _search_smoothed(
         shot=shot,
     )
     peaks = peak_table(
-        ground.spectrum,
-        ground.level,
+        ground,
         along,
-        references.frequency,
-        references.mz,
+        references,
         apexes,
         rel_height=settings.rel_height,
-        centroided=references.centroided,
         resolution=RESOLVED * references.resolution,
     )
     if counting.rate > 0 or shot > 0:
-        peaks = peaks[_agreed(counting.rate, references, peaks)]
-        peaks = peaks.reset_index(drop=True)
+        agreed = _agreed(counting.rate, references, peaks)
+        if not agreed.all():
+            peaks = peaks[agreed].reset_index(drop=True)
     return peaks, noise
 
 

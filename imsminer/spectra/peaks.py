@@ -259,12 +259,13 @@ tuple of two floats, default="zscore"
     # Reference spectra -------------------------------------------------------------
 
     def _references(self, X: Any) -> tuple[References, Any, Any]:
-        """Return what the search needs on the host, and the two public spectra."""
+        """Return what the search needs on the host, and what is public of it."""
         if isinstance(X, Spectra):
-            found = spectra_references(X, self.axis_, self.n_jobs)
+            references = spectra_references(X, self.axis_, self.n_jobs)
+            mean, maximum = references.mean, references.maximum
+            frequency = references.frequency
         else:
-            found = array_references(X)
-        references, mean, maximum, frequency = found
+            references, mean, maximum, frequency = array_references(X)
         return references, maximum if self.reference == "max" else mean, frequency
 
     def _search(
@@ -354,6 +355,9 @@ tuple of two floats, default="zscore"
         if self.min_moran is not None:
             peaks = with_structure(X, pixels, peaks, self.min_moran, n_jobs=self.n_jobs)
         self.peaks_ = strongest(peaks, self.max_peaks)
+        if self._from_spectra:
+            # Other estimators search the same references; a copy is the user's own.
+            reference, frequency = reference.copy(), frequency.copy()
         self.reference_spectrum_ = reference
         self.frequency_ = frequency
         self.noise_ = noise if np.ndim(noise) == 0 else _like(noise, reference)

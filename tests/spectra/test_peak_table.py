@@ -8,8 +8,10 @@ from scipy.signal import peak_prominences
 
 from imsminer import ImzMLReader, MassAxis, PeakPicker, Spectra
 from imsminer.datasets import make_ims
+from imsminer.spectra import _peak_background
 from imsminer.spectra._isotopes import monoisotopic
 from imsminer.spectra._kernels.peaks_numba import keep_highest
+from imsminer.spectra._picking import usual_width
 from imsminer.spectra._resolution import fit_resolving_power
 
 
@@ -270,6 +272,45 @@ def test_smoothing_does_not_believe_neighbours_that_vary_together():
     peaks = picker.fit(Spectra.from_arrays(X[None], mz)).peaks_
     # As many as such noise has maxima above 4 sd: one, not twenty.
     assert 19 <= len(peaks) <= 24
+
+
+def test_centroids_without_a_resolution_are_smoothed_little(monkeypatch):
+    """One centroid per spectrum tells no distance; the axis has 300,000 bins."""
+    mz = np.linspace(100.0, 1000.0, 300_000)
+    at = np.tile([200.0, 500.0, 800.0], 20)
+    widths = []
+
+    def smooth(spectrum, width, **options):
+        widths.append(width)
+        return gaussian_filter1d(spectrum, width, **options)
+
+    monkeypatch.setattr(_peak_background, "gaussian_filter1d", smooth)
+    spectra = Spectra.from_arrays(
+        np.ones(60), at, indptr=np.arange(61), profile=False, identity="sparse"
+    )
+    picker = PeakPicker(axis=MassAxis.from_values(mz)).fit(spectra)
+    np.testing.assert_allclose(picker.peaks_["mz"], [200, 500, 800], atol=0.01)
+    assert widths
+    assert max(widths) <= 128
+
+
+# Widths ----------------------------------------------------------------------------
+
+
+def test_usual_widths_are_a_power_law_without_outliers():
+    rng = np.random.default_rng(0)
+    mz = np.sort(rng.uniform(200, 1200, 200))
+    fwhm = 1e-5 * mz**1.5
+    measured = np.where(rng.random(200) < 0.05, 2 * fwhm, fwhm)
+    measured[[3, 50]] = np.nan, 0
+    np.testing.assert_allclose(usual_width(mz, measured), fwhm, rtol=1e-9)
+    noisy = fwhm * np.exp(rng.normal(0, 0.01, 200))
+    slope, intercept = np.polyfit(np.log(mz), np.log(noisy), 1)
+    inside = np.abs(np.log(noisy) - slope * np.log(mz) - intercept) < 0.02
+    line = np.polyfit(np.log(mz[inside]), np.log(noisy[inside]), 1)
+    found = usual_width(mz[inside], noisy[inside], at=np.array([100.0, 2000.0]))
+    expected = np.exp(np.polyval(line, np.log([100, 2000])))
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
 # Merging ---------------------------------------------------------------------------
