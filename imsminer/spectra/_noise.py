@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
+from imsminer.spectra._kernels.noise_numba import clip_sorted
+
 __all__ = [
     "ESTIMATORS",
     "OVER_POINTS",
@@ -17,6 +19,7 @@ __all__ = [
     "estimate_noise",
     "range_noise",
     "residual",
+    "sorted_median",
 ]
 
 MAD_TO_SD = 1.4826
@@ -57,23 +60,8 @@ def clip(
     until nothing more is left out.
     """
     values = np.sort(values)
-    # The values kept are always a range of the sorted ones: sums of it come from
-    # cumulative sums, around the median so that little is lost by cancellation.
-    centre = values[values.size // 2]
-    around = values - centre
-    sums = np.concatenate([[0.0], np.cumsum(around)])
-    squares = np.concatenate([[0.0], np.cumsum(around**2)])
-    low, high = 0, values.size
-    for _ in range(MAX_STEPS if z_steps is None else z_steps):
-        n = high - low
-        mean = (sums[high] - sums[low]) / n
-        variance = (squares[high] - squares[low]) / n - mean**2
-        reach = z_threshold * np.sqrt(max(variance, 0.0))
-        first = max(int(np.searchsorted(around, mean - reach)), low)
-        last = min(int(np.searchsorted(around, mean + reach, side="right")), high)
-        if last <= first or (first, last) == (low, high):
-            break
-        low, high = first, last
+    n_steps = MAX_STEPS if z_steps is None else int(z_steps)
+    low, high = clip_sorted(values, float(z_threshold), n_steps)
     return values[low:high]
 
 
@@ -101,10 +89,10 @@ def background_level(reference: np.ndarray, z_threshold: float) -> np.ndarray:
     """
     if reference.size == 0:
         return np.zeros(0)
-    return _by_window(reference, lambda part: _middle(clip(part, z_threshold)))
+    return _by_window(reference, lambda part: sorted_median(clip(part, z_threshold)))
 
 
-def _middle(values: np.ndarray) -> float:
+def sorted_median(values: np.ndarray) -> float:
     """Return the median of sorted values."""
     half = values.size // 2
     return 0.5 * (values[(values.size - 1) // 2] + values[half])

@@ -8,6 +8,7 @@ from scipy.signal import peak_widths
 
 from imsminer.spectra._apexes import Apexes
 from imsminer.spectra._kernels import peaks_numba as kernels
+from imsminer.spectra._noise import sorted_median
 from imsminer.spectra._peak_background import Ground
 from imsminer.spectra._peak_references import References
 
@@ -18,19 +19,23 @@ __all__ = [
     "usual_width",
 ]
 
-COLUMNS = (
-    "mz",
-    "left",
-    "right",
-    "height",
-    "snr",
-    "fwhm",
-    "frequency",
-    "bin",
-    "prominence",
-    "left_valley",
-    "right_valley",
-    "resolving_power",
+#: One for all tables: pandas learns once where its names are.
+COLUMNS = pd.Index(
+    [
+        "mz",
+        "left",
+        "right",
+        "height",
+        "snr",
+        "fwhm",
+        "frequency",
+        "bin",
+        "prominence",
+        "left_valley",
+        "right_valley",
+        "resolving_power",
+        "isotope_of",
+    ]
 )
 
 #: Maxima closer than this share of the usual FWHM are one peak.
@@ -77,7 +82,8 @@ def peak_table(
     Returns
     -------
     DataFrame
-        One row per peak, sorted by m/z; columns as `COLUMNS`.
+        One row per peak, sorted by m/z; columns as `COLUMNS`, each a pattern of its
+        own.
     """
     mz, centroided = references.mz, references.centroided
     while True:
@@ -123,8 +129,11 @@ def peak_table(
         "resolving_power": np.divide(
             centres, half.fwhm, out=np.zeros(centres.size), where=half.fwhm > 0
         ),
+        "isotope_of": centres,
     }
-    return pd.DataFrame(columns)
+    table = pd.DataFrame(columns)
+    table.columns = COLUMNS
+    return table
 
 
 class _Half(NamedTuple):
@@ -147,7 +156,7 @@ def _mz_at(mz: np.ndarray, position: np.ndarray) -> np.ndarray:
     """Return the m/z at fractional bins; half a bin beyond the ends is allowed."""
     if mz.size < 2:
         return np.full(np.shape(position), mz[0]) + position
-    start = np.clip(np.floor(position).astype(np.int64), 0, mz.size - 2)
+    start = np.minimum(np.maximum(position.astype(np.int64), 0), mz.size - 2)
     return mz[start] + (position - start) * (mz[start + 1] - mz[start])
 
 
@@ -210,16 +219,17 @@ def usual_width(
     known = np.isfinite(fwhm) & (fwhm > 0) & (mz > 0)
     if not known.any():
         return np.zeros(at.shape)
-    if known.sum() < 10 or np.ptp(np.log(mz[known])) < 0.1:
-        return np.full(at.shape, np.median(fwhm[known]))
     x, y = np.log(mz[known]), np.log(fwhm[known])
+    if x.size < 10 or np.ptp(x) < 0.1:
+        return np.full(at.shape, np.median(fwhm[known]))
     for _ in range(10):
         centre, middle = x.mean(), y.mean()
         around = x - centre
         slope = (around @ y) / (around @ around)
         rest = np.abs(y - middle - slope * around)
-        inside = rest <= max(3 * 1.4826 * np.median(rest), 1e-12)
-        if inside.all() or inside.sum() < 5:
+        inside = rest <= max(3 * 1.4826 * sorted_median(np.sort(rest)), 1e-12)
+        n_inside = np.count_nonzero(inside)
+        if n_inside == x.size or n_inside < 5:
             break
         x, y = x[inside], y[inside]
     return np.exp(middle + slope * (np.log(np.where(at > 0, at, 1.0)) - centre))
