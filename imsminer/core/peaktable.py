@@ -125,20 +125,27 @@ def match_peaks(a: Any, b: Any, tolerance_ppm: Any) -> tuple[np.ndarray, np.ndar
     j = order[np.arange(i.size) - np.repeat(start[:-1] - low, high - low)]
     closest = np.argsort(np.abs(a[i] - b[j]), kind="stable")
     i, j = i[closest], j[closest]
+    taken_a, taken_b = np.zeros(a.size, bool), np.zeros(b.size, bool)
     pairs = []
     while i.size:
         # A pair that comes first for both of its members is what taking the closest
         # remaining pair, one at a time, would choose.
-        first_i = np.zeros(i.size, bool)
-        first_j = np.zeros(i.size, bool)
-        first_i[np.unique(i, return_index=True)[1]] = True
-        first_j[np.unique(j, return_index=True)[1]] = True
-        chosen = first_i & first_j
+        chosen = _is_first(i, a.size) & _is_first(j, b.size)
         pairs.append(np.column_stack([i[chosen], j[chosen]]))
-        free = ~np.isin(i, i[chosen]) & ~np.isin(j, j[chosen])
+        taken_a[i[chosen]], taken_b[j[chosen]] = True, True
+        free = ~(taken_a[i] | taken_b[j])
         i, j = i[free], j[free]
     if not pairs:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     table = np.concatenate(pairs)
     table = table[np.argsort(table[:, 0])]
     return table[:, 0], table[:, 1]
+
+
+def _is_first(values: np.ndarray, n: int) -> np.ndarray:
+    """Mark where each of the numbers below `n` occurs for the first time."""
+    place = np.arange(values.size)
+    first = np.empty(n, np.int64)
+    # Of values for the same place the last one stays.
+    first[values[::-1]] = place[::-1]
+    return first[values] == place

@@ -256,7 +256,8 @@ class Spectra(SpectraKeeping, SpectraProtocols):
     def _view(self, selected: np.ndarray) -> Spectra:
         pixels = self._pixels
         if pixels is not None:
-            pixels = pixels.take(selected).reset_index(drop=True)
+            pixels = pixels.take(selected)
+            pixels.index = pd.RangeIndex(len(pixels))
         return Spectra(
             self.source,
             self.rows[selected],

@@ -95,7 +95,7 @@ def apex_positions(
     """
     noise = noise[maxima.bins]
     rounding = np.finfo(np.float64).eps * maxima.top
-    high = maxima.height >= np.maximum(loq * noise, rounding)
+    high = np.flatnonzero(maxima.height >= np.maximum(loq * noise, rounding))
     noise, bins = noise[high], maxima.bins[high]
     height, prominence = maxima.height[high], maxima.prominence[high]
     apart = _highest_within(bins, height, max(min_points, 1))
