@@ -93,6 +93,8 @@ def _size(result: Any) -> int:
         return result.nbytes
     if isinstance(result, pd.DataFrame):
         return 64 + 8 * result.size
+    if isinstance(result, dict):
+        return 64 + sum(map(_size, result.values()))
     if isinstance(result, tuple):
         return 64 + sum(map(_size, result))
     if hasattr(result, "__dict__"):

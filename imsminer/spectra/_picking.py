@@ -1,9 +1,8 @@
-"""From a reference spectrum to a table of peaks."""
+"""From the maxima of a reference spectrum to peaks with places, bounds and widths."""
 
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from scipy.signal import peak_widths
 
 from imsminer.spectra._apexes import Apexes
@@ -14,28 +13,30 @@ from imsminer.spectra._peak_references import References
 
 __all__ = [
     "COLUMNS",
-    "peak_table",
+    "Columns",
+    "measure_peaks",
     "ratio",
+    "select",
     "usual_width",
 ]
 
-#: One for all tables: pandas learns once where its names are.
-COLUMNS = pd.Index(
-    [
-        "mz",
-        "left",
-        "right",
-        "height",
-        "snr",
-        "fwhm",
-        "frequency",
-        "bin",
-        "prominence",
-        "left_valley",
-        "right_valley",
-        "resolving_power",
-        "isotope_of",
-    ]
+#: What is known of peaks: arrays of shape (n_peaks,) by the names of `COLUMNS`, in
+#: increasing order of m/z.
+Columns = dict[str, np.ndarray]
+
+COLUMNS = (
+    "mz",
+    "left",
+    "right",
+    "height",
+    "snr",
+    "fwhm",
+    "frequency",
+    "bin",
+    "prominence",
+    "left_valley",
+    "right_valley",
+    "resolving_power",
 )
 
 #: Maxima closer than this share of the usual FWHM are one peak.
@@ -51,7 +52,7 @@ CLOSEST, FARTHEST = 0.85, 2.0
 TAIL = 0.005
 
 
-def peak_table(
+def measure_peaks(
     ground: Ground,
     noise: np.ndarray,
     references: References,
@@ -59,7 +60,7 @@ def peak_table(
     *,
     rel_height: float | None = None,
     resolution: float = 0.0,
-) -> pd.DataFrame:
+) -> Columns:
     """Measure peaks; those within one FWHM of a higher one are left out.
 
     Parameters
@@ -81,9 +82,7 @@ def peak_table(
 
     Returns
     -------
-    DataFrame
-        One row per peak, sorted by m/z; columns as `COLUMNS`, each a pattern of its
-        own.
+    Columns
     """
     mz, centroided = references.mz, references.centroided
     while True:
@@ -114,7 +113,7 @@ def peak_table(
         left = np.maximum(np.clip(left, apex - far, apex - near), low_valley)
         right = np.minimum(np.clip(right, apex + near, apex + far), high_valley)
     centres = _centroids(ground.net, mz, apexes, half, centroided)
-    columns = {
+    return {
         "mz": centres,
         "left": left,
         "right": right,
@@ -129,11 +128,12 @@ def peak_table(
         "resolving_power": np.divide(
             centres, half.fwhm, out=np.zeros(centres.size), where=half.fwhm > 0
         ),
-        "isotope_of": centres,
     }
-    table = pd.DataFrame(columns)
-    table.columns = COLUMNS
-    return table
+
+
+def select(peaks: Columns, which: np.ndarray) -> Columns:
+    """Return the peaks of a mask, or at given positions."""
+    return {name: values[which] for name, values in peaks.items()}
 
 
 class _Half(NamedTuple):

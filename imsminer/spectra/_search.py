@@ -4,7 +4,6 @@ import numbers
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 from scipy.special import pdtrc
 
 from imsminer.spectra._apexes import Apexes, apex_positions
@@ -21,8 +20,10 @@ from imsminer.spectra._peak_background import (
 from imsminer.spectra._peak_references import References
 from imsminer.spectra._picking import (
     COLUMNS,
-    peak_table,
+    Columns,
+    measure_peaks,
     ratio,
+    select,
     usual_width,
 )
 
@@ -48,22 +49,21 @@ FEWEST = 2.0
 
 def search(
     references: References, settings: SearchSettings
-) -> tuple[pd.DataFrame, float | np.ndarray]:
-    """Return the table of peaks and the noise of the reference that was searched.
+) -> tuple[Columns, float | np.ndarray]:
+    """Return the peaks and the noise of the reference that was searched.
 
-    Candidates of a search for parameters ask for some of these more than once.
+    Candidates of a search for parameters ask for some of these more than once: they
+    are not to be changed.
     """
     state = tuple(vars(settings).values())
-    peaks, noise = compute_once(
+    return compute_once(
         references, "peaks", state, lambda: _search_all(references, settings)
     )
-    # What estimators give away is the user's to change.
-    return peaks.copy(), noise if np.ndim(noise) == 0 else np.array(noise)
 
 
 def _search_all(
     references: References, settings: SearchSettings
-) -> tuple[pd.DataFrame, float | np.ndarray]:
+) -> tuple[Columns, float | np.ndarray]:
     counting = counting_noise(references)
     # Single centroids are high in the maximum wherever they fall.
     few = replace(UNCOUNTED, rate=counting.rate if references.centroided else 0.0)
@@ -77,16 +77,17 @@ def _search_all(
         peaks = _add_peaks(
             peaks, _search_few(references, settings), settings.min_points
         )
-    columns = (peaks[name].to_numpy() for name in ("mz", "prominence", "fwhm"))
+    heads = peaks["mz"]
     # Columns of an array have no m/z that isotopes could be apart by.
-    heads = monoisotopic(*columns) if references.has_mz else peaks["mz"].to_numpy()
-    return peaks.assign(isotope_of=heads), noise
+    if references.has_mz:
+        heads = monoisotopic(heads, peaks["prominence"], peaks["fwhm"])
+    return peaks | {"isotope_of": heads}, noise
 
 
 def measure_groups(
     references: References, settings: SearchSettings, groups: PeakGroups
-) -> tuple[pd.DataFrame, float | np.ndarray]:
-    """Return the table of peaks that were grouped over pixels, and the noise.
+) -> tuple[Columns, float | np.ndarray]:
+    """Return the peaks that were grouped over pixels, and the noise.
 
     What the groups do not know is measured where they are highest in the reference. Of
     groups within one FWHM there the highest stays for all.
@@ -108,24 +109,23 @@ def measure_groups(
     seen = ground.net[bins] > 0
     bins, kept = bins[seen], kept[seen]
     certain = np.ones(bins.size, bool)
-    peaks = peak_table(
+    peaks = measure_peaks(
         ground,
         np.broadcast_to(noise, ground.net.shape),
         references,
         Apexes(bins, certain, ground.net[bins]),
         rel_height=settings.rel_height,
     )
-    at = kept[np.searchsorted(bins, peaks["bin"].to_numpy())]
-    peaks = peaks.assign(
-        mz=groups.mz[at], frequency=groups.count[at] / references.n_pixels
-    )
-    wide = {
+    at = kept[np.searchsorted(bins, peaks["bin"])]
+    peaks |= {
+        "mz": groups.mz[at],
+        "frequency": groups.count[at] / references.n_pixels,
         "left": np.minimum(peaks["left"], groups.low[at]),
         "right": np.maximum(peaks["right"], np.nextafter(groups.high[at], np.inf)),
     }
-    peaks = peaks.assign(**wide).sort_values("mz", ignore_index=True)
-    columns = (peaks[column].to_numpy() for column in ("mz", "height", "fwhm"))
-    return peaks.assign(isotope_of=monoisotopic(*columns)), noise
+    peaks = _by_mz(peaks)
+    heads = monoisotopic(peaks["mz"], peaks["height"], peaks["fwhm"])
+    return peaks | {"isotope_of": heads}, noise
 
 
 def _search_one(
@@ -133,7 +133,7 @@ def _search_one(
     references: References,
     counting: Counting,
     settings: SearchSettings,
-) -> tuple[pd.DataFrame, float | np.ndarray]:
+) -> tuple[Columns, float | np.ndarray]:
     """Search one reference spectrum; that of centroids is smoothed as it needs it."""
     arguments = (which, references, counting)
     if not references.centroided:
@@ -141,13 +141,13 @@ def _search_one(
             return _search_smoothed(0.0, *arguments, settings)
         return _search_matched(*arguments, settings)
     chosen = replace(settings, loq=BANDWIDTH_LOQ)
-    width, number = 0.0, len(_search_smoothed(0.0, *arguments, chosen)[0])
+    width, number = 0.0, _number(_search_smoothed(0.0, *arguments, chosen)[0])
     before = np.inf
     widest = _widest_smoothing(references)
     for wider in 2.0 ** np.arange(MAX_DOUBLINGS):
         if wider > widest:
             break
-        found = len(_search_smoothed(wider, *arguments, chosen)[0])
+        found = _number(_search_smoothed(wider, *arguments, chosen)[0])
         change = abs(found - number)
         # Fragments merge less and less; where it is more again, ions begin to merge.
         if change <= UNSTABLE * max(found, number) or change > before:
@@ -160,12 +160,12 @@ def _search_one(
         more, _ = _search_smoothed(wider, *arguments, settings)
         apart = np.maximum(more["fwhm"], RESOLVED * references.resolution * more["mz"])
         near = _is_near(more["mz"], apart, peaks["mz"])
-        peaks = _add_peaks(peaks, more[~near], settings.min_points)
+        peaks = _add_peaks(peaks, select(more, ~near), settings.min_points)
         wider *= 2
     return peaks, noise
 
 
-def _search_few(references: References, settings: SearchSettings) -> pd.DataFrame:
+def _search_few(references: References, settings: SearchSettings) -> Columns:
     """Find what some pixels share, and most do not, in the standard deviation of these.
 
     The maximum of many pixels rises with the highest of their noise. The sum of
@@ -176,15 +176,15 @@ def _search_few(references: References, settings: SearchSettings) -> pd.DataFram
     none = references.spread[:0]
     counted = references.centroided or counting_noise(references).shot > 0
     if counted or isinstance(settings.noise, numbers.Real):
-        return pd.DataFrame({name: none for name in COLUMNS})
+        return dict.fromkeys(COLUMNS, none)
     peaks, _ = _search_smoothed(0.0, "spread", references, UNCOUNTED, settings)
     level = background("spread", 0.0, references, UNCOUNTED, settings)[0].level
-    at = peaks["bin"].to_numpy()
+    at = peaks["bin"]
     squares = references.n_pixels * (references.spread**2 - level**2)[at]
     highest = references.maximum[at]
     # Intensities that vary below 0 are no peak.
     kept = (highest > 0) & (squares >= FEWEST * highest**2)
-    return peaks.assign(height=highest)[kept]
+    return select(peaks | {"height": highest}, kept)
 
 
 def _search_matched(
@@ -192,7 +192,7 @@ def _search_matched(
     references: References,
     counting: Counting,
     settings: SearchSettings,
-) -> tuple[pd.DataFrame, float | np.ndarray]:
+) -> tuple[Columns, float | np.ndarray]:
     """Find peaks in the smoothed profile; measure them in the profile itself.
 
     A Gaussian of standard deviation s that is smoothed by one of w keeps
@@ -206,8 +206,9 @@ def _search_matched(
     sure, noise = _search_smoothed(0.0, *arguments, plain)
     width = settings.smoothing
     if width == "matched":
-        bins = np.gradient(references.mz)[sure["bin"]] if len(sure) else np.ones(1)
-        fwhm = sure["fwhm"].to_numpy() / bins if len(sure) else np.zeros(1)
+        fwhm = np.zeros(1)
+        if _number(sure):
+            fwhm = sure["fwhm"] / np.gradient(references.mz)[sure["bin"]]
         width = float(np.median(fwhm)) / FWHM_PER_SD
     if width <= 0:
         return _search_smoothed(0.0, *arguments, settings)
@@ -217,32 +218,32 @@ def _search_matched(
     ground, _ = background(which, 0.0, references, counting, settings)
     along = np.broadcast_to(noise, ground.net.shape)
     snr = ratio(height, along[found["bin"]])
-    found = found.assign(snr=snr)[snr >= settings.loq]
+    found = select(found | {"snr": snr}, snr >= settings.loq)
     # The highest sample near each maximum of the smoothed profile.
-    reach, at = max(int(np.rint(width)), 1), found["bin"].to_numpy()
+    reach, at = max(int(np.rint(width)), 1), found["bin"]
     near = np.clip(at[:, None] + np.arange(-reach, reach + 1), 0, along.size - 1)
     best = near[np.arange(at.size), ground.spectrum[near].argmax(axis=1)]
     bins, first = np.unique(best, return_index=True)
     seen = ground.net[bins] > 0
     bins, first = bins[seen], first[seen]
     certain = np.ones(bins.size, bool)
-    peaks = peak_table(
+    peaks = measure_peaks(
         ground,
         along,
         references,
-        Apexes(bins, certain, found["prominence"].to_numpy()[first]),
+        Apexes(bins, certain, found["prominence"][first]),
         rel_height=settings.rel_height,
     )
     # Place and height of a weak peak are better where noise was smoothed.
-    smoothed = found.iloc[first].set_axis(bins).loc[peaks["bin"]]
-    better = {name: smoothed[name].to_numpy() for name in ("mz", "snr")}
-    return peaks.assign(**better).sort_values("mz", ignore_index=True), noise
+    smoothed = first[np.searchsorted(bins, peaks["bin"])]
+    better = {name: found[name][smoothed] for name in ("mz", "snr")}
+    return _by_mz(peaks | better), noise
 
 
 def _restored(
     width: float,
-    found: pd.DataFrame,
-    sure: pd.DataFrame,
+    found: Columns,
+    sure: Columns,
     which: str,
     references: References,
     counting: Counting,
@@ -254,17 +255,15 @@ def _restored(
     or what smoothing added to, where there are none.
     """
     level = background(which, width, references, counting, settings)[0].level
-    at = found["bin"].to_numpy()
+    at = found["bin"]
     step = np.gradient(references.mz)[at]
-    peaks = sure if len(sure) else found
-    fwhm = usual_width(
-        peaks["mz"].to_numpy(), peaks["fwhm"].to_numpy(), at=references.mz[at]
-    )
+    peaks = sure if _number(sure) else found
+    fwhm = usual_width(peaks["mz"], peaks["fwhm"], at=references.mz[at])
     sd = fwhm / step / FWHM_PER_SD
-    if not len(sure):
+    if not _number(sure):
         sd = np.sqrt(np.maximum(sd**2 - width**2, 0.0))
     kept = sd / np.hypot(sd, width)
-    net = found["height"].to_numpy() - level[at]
+    net = found["height"] - level[at]
     return net / np.where(kept > 0, kept, 1.0)
 
 
@@ -283,7 +282,7 @@ def _search_smoothed(
     references: References,
     counting: Counting,
     settings: SearchSettings,
-) -> tuple[pd.DataFrame, float | np.ndarray]:
+) -> tuple[Columns, float | np.ndarray]:
     """Search a spectrum after smoothing by a Gaussian of this many bins (sd)."""
     ground, noise = background(which, width, references, counting, settings)
     shot = counting.smoothed(width).shot
@@ -295,7 +294,7 @@ def _search_smoothed(
         min_points=settings.min_points,
         shot=shot,
     )
-    peaks = peak_table(
+    peaks = measure_peaks(
         ground,
         along,
         references,
@@ -304,13 +303,11 @@ def _search_smoothed(
         resolution=RESOLVED * references.resolution,
     )
     if counting.rate > 0 or shot > 0:
-        agreed = _agreed(counting.rate, references, peaks)
-        if not agreed.all():
-            peaks = peaks[agreed].reset_index(drop=True)
+        peaks = select(peaks, _agreed(counting.rate, references, peaks))
     return peaks, noise
 
 
-def _agreed(rate: float, references: References, peaks: pd.DataFrame) -> np.ndarray:
+def _agreed(rate: float, references: References, peaks: Columns) -> np.ndarray:
     """Mark the peaks on which more pixels agree than chance brings together.
 
     Chance fills a bin as a Poisson number does. Centroids are looked for within a
@@ -319,11 +316,11 @@ def _agreed(rate: float, references: References, peaks: pd.DataFrame) -> np.ndar
     approximations via the Poisson clumping heuristic"). No more than half of the
     pixels are asked to agree.
     """
-    seen = np.rint(peaks["frequency"].to_numpy() * references.n_pixels)
+    seen = np.rint(peaks["frequency"] * references.n_pixels)
     n_places, clumps, mean = references.mz.size, 1.0, rate
-    if references.centroided and len(peaks):
+    if references.centroided and _number(peaks):
         width = np.gradient(references.mz)[peaks["bin"]]
-        bins = np.maximum(peaks["fwhm"].to_numpy() / width, 1.0)
+        bins = np.maximum(peaks["fwhm"] / width, 1.0)
         mean = rate * bins
         n_places, clumps = n_places / bins, np.maximum(seen - mean, 1.0)
     chance = n_places * clumps * pdtrc(np.maximum(seen - 1, 0), mean)
@@ -331,34 +328,40 @@ def _agreed(rate: float, references: References, peaks: pd.DataFrame) -> np.ndar
     return enough | (seen >= references.n_pixels / 2)
 
 
-def _is_near(mz: pd.Series, reach: pd.Series, others: pd.Series) -> np.ndarray:
+def _is_near(mz: np.ndarray, reach: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Mark the m/z that have any of the others, which are sorted, within reach."""
     first = np.searchsorted(others, mz - reach)
     return np.searchsorted(others, mz + reach, side="right") > first
 
 
-def _add_peaks(
-    peaks: pd.DataFrame, more: pd.DataFrame, min_points: int
-) -> pd.DataFrame:
-    """Add the peaks of a second table that are at no peak of the first.
+def _number(peaks: Columns) -> int:
+    return peaks["mz"].size
+
+
+def _by_mz(peaks: Columns) -> Columns:
+    return select(peaks, np.argsort(peaks["mz"], kind="stable"))
+
+
+def _add_peaks(peaks: Columns, more: Columns, min_points: int) -> Columns:
+    """Add peaks that are at no peak of the first ones.
 
     Bounds are cut where the two would overlap.
     """
-    if peaks.empty or more.empty:
-        return more if peaks.empty else peaks
-    at = peaks["bin"].to_numpy()
-    bins = more["bin"].to_numpy()
+    if not (_number(peaks) and _number(more)):
+        return peaks if _number(peaks) else more
+    at, bins = peaks["bin"], more["bin"]
     right = np.clip(np.searchsorted(at, bins), 0, at.size - 1)
     nearest = np.minimum(np.abs(at[right] - bins), np.abs(at[right - 1] - bins))
-    mz, ends = more["mz"].to_numpy(), peaks[["left", "right"]].sort_values("left")
-    before = np.searchsorted(ends["left"], mz, side="right")
-    reach = np.maximum.accumulate(np.append(-np.inf, ends["right"]))
-    inside = mz <= reach[before]
-    added = more[(nearest >= min_points) & ~inside]
-    table = pd.concat([peaks, added]).sort_values("mz", ignore_index=True)
-    middle = 0.5 * (table["mz"].to_numpy()[1:] + table["mz"].to_numpy()[:-1])
-    left, right = table["left"].to_numpy(copy=True), table["right"].to_numpy(copy=True)
+    order = np.argsort(peaks["left"], kind="stable")
+    before = np.searchsorted(peaks["left"][order], more["mz"], side="right")
+    reach = np.maximum.accumulate(np.append(-np.inf, peaks["right"][order]))
+    inside = more["mz"] <= reach[before]
+    added = select(more, (nearest >= min_points) & ~inside)
+    both = {name: np.concatenate([peaks[name], added[name]]) for name in COLUMNS}
+    both = _by_mz(both)
+    middle = 0.5 * (both["mz"][1:] + both["mz"][:-1])
+    left, right = both["left"], both["right"]
     overlap = right[:-1] > left[1:]
     right[:-1] = np.where(overlap, np.minimum(right[:-1], middle), right[:-1])
     left[1:] = np.where(overlap, np.maximum(left[1:], middle), left[1:])
-    return table.assign(left=left, right=right)
+    return both

@@ -285,9 +285,12 @@ tuple of two floats, default="zscore"
         if self.mode == "pixel" and self._from_spectra:
             picking = loq, self.min_points, self.tolerance, self.n_jobs
             groups = pixel_groups(X, *picking)
-            peaks, noise = measure_groups(references, settings, groups)
+            found, noise = measure_groups(references, settings, groups)
         else:
-            peaks, noise = search(references, settings)
+            found, noise = search(references, settings)
+        # Copies: what estimators give away is the user's to change.
+        peaks = pd.DataFrame(found)
+        noise = noise if np.ndim(noise) == 0 else np.array(noise)
         if self.targets is not None:
             maximum = self.reference == "max"
             peaks = with_targets(
@@ -301,10 +304,10 @@ tuple of two floats, default="zscore"
             )
         if self.min_frequency > 0 and len(peaks):
             frequency = peaks["frequency"].to_numpy()
-            found = label_frequency(X, y, peaks, references, self.axis_, self.n_jobs)
-            if found is not None:
-                peaks = peaks.assign(label_frequency=found)
-                frequency = found
+            shares = label_frequency(X, y, peaks, references, self.axis_, self.n_jobs)
+            if shares is not None:
+                peaks = peaks.assign(label_frequency=shares)
+                frequency = shares
             peaks = peaks[frequency >= self.min_frequency].reset_index(drop=True)
         return peaks, noise
 
