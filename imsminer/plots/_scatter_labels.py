@@ -34,7 +34,8 @@ def label_points(
     the first is taken that is free of other labels, their leader lines, the points and
     the frame, and nearest to its own point or led to it by a line. A point without a
     free place goes without, and the next gets its chance. The limits of `ax` must be
-    final.
+    final, and its figure laid out (`draw_without_rendering`), as only then the size of
+    a label is known.
 
     Parameters
     ----------
@@ -57,8 +58,6 @@ def label_points(
     """
     figure = ax.get_figure(root=True)
     assert figure is not None
-    # Lays the figure out: only then is the size of a label known.
-    figure.draw_without_rendering()
     scale = figure.dpi / 72
     places = ax.transData.transform(np.column_stack([x, y]))
     frame = ax.get_window_extent()

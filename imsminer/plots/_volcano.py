@@ -103,7 +103,7 @@ def _volcano_title(part: pd.DataFrame, side: np.ndarray, n_drawn: int) -> str:
 def label_volcano(
     ax: Axes, part: pd.DataFrame, q: float, fold_change: float, label: str, n: int
 ) -> None:
-    """Write beside the most distinct points; limits must be final."""
+    """Write beside the most distinct points; limits and layout must be final."""
     rows, x, y = _points(part)
     side = _beyond(rows, q, fold_change)
     texts = [_label_text(value) for value in rows[label]]
