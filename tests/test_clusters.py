@@ -124,8 +124,8 @@ def test_a_grid_search_gives_what_it_gives_here(reader, backend, tmp_path):
     expected = clone(search).fit(reader).cv_results_
     cache.clear()
     reader = reader.with_cache(tmp_path)
-    with joblib.parallel_config(backend, n_jobs=2):
-        found = clone(search).fit(reader).cv_results_
+    with joblib.parallel_config(backend):
+        found = clone(search).set_params(n_jobs=-1).fit(reader).cv_results_
     for fold in range(4):
         name = f"split{fold}_test_score"
         np.testing.assert_array_equal(found[name], expected[name])
