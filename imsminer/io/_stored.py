@@ -86,6 +86,8 @@ def gather(
     """Copy pieces at any byte offsets into an array of another type."""
     from imsminer.io._kernels import ibd_numba
 
+    # One layout, so that one kernel per type is compiled.
+    starts, lengths = np.ascontiguousarray(starts), np.ascontiguousarray(lengths)
     size = stored.itemsize
     phases = np.bincount(starts & (size - 1), minlength=size)
     for phase in np.flatnonzero(phases).tolist():
