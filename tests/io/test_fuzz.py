@@ -17,7 +17,7 @@ from tests.io.generator import build, random_spectra
 from tests.io.mutants import base, mutant
 from tests.io.recipe import Recipe
 
-N_MUTANTS = 160
+N_MUTANTS = 240
 
 
 @pytest.fixture(scope="module", autouse=True)
