@@ -355,8 +355,8 @@ def volcano(
     set_limits(axes, parts, q, fold_change)
     if label is not None:
         # Limits and layout are final before labels are placed: once for all panels.
-        figure = axes[0].get_figure(root=True)
-        figure.draw_without_rendering()
+        for figure in {panel.get_figure(root=True) for panel in axes}:
+            figure.draw_without_rendering()
         for panel, part in zip(axes, parts, strict=True):
             label_volcano(panel, part, q, fold_change, label, n_labels)
     return axes[0] if len(parts) == 1 else axes
